@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+/* An expression as a graph of operations in which equal subexpressions are one node and constants are folded.
+ * Nodes are numbered so that operands come first: running them in order is running a program. */
+#ifndef TENON_CORE_EXPRESSION_GRAPH_H
+#define TENON_CORE_EXPRESSION_GRAPH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum tn_operation {
+  TN_OP_CONSTANT,
+  TN_OP_VARIABLE,
+  // of one operand
+  TN_OP_NEGATE,
+  TN_OP_NOT,
+  TN_OP_ABS,
+  TN_OP_SQRT,
+  TN_OP_EXP,
+  TN_OP_LOG,
+  TN_OP_LOG1P,
+  TN_OP_SIN,
+  TN_OP_COS,
+  TN_OP_TANH,
+  TN_OP_SIGMOID,
+  TN_OP_SIGN,
+  TN_OP_FLOOR,
+  TN_OP_CEIL,
+  // of two
+  TN_OP_ADD,
+  TN_OP_SUBTRACT,
+  TN_OP_MULTIPLY,
+  TN_OP_DIVIDE,
+  TN_OP_POWER,
+  TN_OP_MINIMUM,
+  TN_OP_MAXIMUM,
+  TN_OP_LESS,
+  TN_OP_LESS_EQUAL,
+  TN_OP_GREATER,
+  TN_OP_GREATER_EQUAL,
+  TN_OP_EQUAL,
+  TN_OP_NOT_EQUAL,
+  TN_OP_AND,
+  TN_OP_OR,
+  // of three
+  TN_OP_WHERE
+} tn_operation;
+
+typedef struct tn_node {
+  tn_operation operation;
+  uint32_t operand[3]; /* nodes; VARIABLE: operand[0] is the variable's number */
+  double constant;     /* of CONSTANT */
+} tn_node;
+
+#define TN_GRAPH_NODES 1024u
+
+typedef struct tn_graph {
+  uint32_t count;
+  tn_node nodes[TN_GRAPH_NODES];
+} tn_graph;
+
+uint32_t tn_operation_arity(tn_operation operation);
+/* Comparisons and logic, whose value is 0 or 1. */
+bool tn_operation_is_truth(tn_operation operation);
+/* The operation on numbers. */
+double tn_operation_value(tn_operation operation, double x, double y, double z);
+
+/* The node for an operation on nodes: an old one, a constant, or a new one. TN_GRAPH_NODES if it is full. */
+uint32_t tn_graph_node(tn_graph *graph, tn_node node);
+uint32_t tn_graph_constant(tn_graph *graph, double value);
+/* Drops what `root` does not need; the root is the last node then. */
+void tn_graph_trim(tn_graph *graph, uint32_t root);
+
+#endif
