@@ -21,4 +21,13 @@ tn_status tn_error_set(tn_error *error, tn_status status, const char *file, uint
  * if none is near enough to be what was meant. */
 const char *tn_nearest(const char *name, const char *const *candidates, uint32_t count);
 
+/* "; did you mean 'x'?" with the nearest candidate, or "" if there is none; written to `text`, which is
+ * returned. */
+#define TN_SUGGESTION 128
+const char *tn_suggest(char text[TN_SUGGESTION], const char *name, const char *const *candidates,
+                       uint32_t count);
+/* A value as messages show it: at most 60 bytes, then "..."; written to `text`, which is returned. */
+#define TN_SHOWN 64
+const char *tn_shown(char text[TN_SHOWN], const char *value);
+
 #endif

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+#include "core/config/memory.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *checked(void *memory) {
+  if (!memory) {
+    fputs("error: out of memory\n", stderr);
+    exit(1);
+  }
+  return memory;
+}
+
+void *tn_take(size_t bytes) { return checked(calloc(1, bytes ? bytes : 1)); }
+
+char *tn_copy_text(const char *text) {
+  size_t bytes = strlen(text) + 1;
+  return memcpy(checked(malloc(bytes)), text, bytes);
+}
+
+void *tn_grow(void *array, uint32_t count, uint32_t *room, size_t item) {
+  char *items;
+  memcpy(&items, array, sizeof items);
+  if (count == *room) {
+    *room = *room ? 2 * *room : 8;
+    items = checked(realloc(items, *room * item));
+    memcpy(array, &items, sizeof items);
+  }
+  return items + (size_t)count * item;
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+/* A configuration as INI text that parses to the same configuration. */
+#include "core/config/config.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* `${` in a value is what `$${` was in the file. */
+static void print_value(FILE *out, const char *value) {
+  for (; *value; value++) {
+    if (value[0] == '$' && value[1] == '{') fputc('$', out);
+    fputc(*value, out);
+  }
+}
+
+char *tn_config_print(const tn_config *config) {
+  char *text = NULL;
+  size_t bytes = 0;
+  FILE *out = open_memstream(&text, &bytes);
+  if (!out) return NULL;
+  for (uint32_t i = 0; i < tn_config_count(config); i++) {
+    const tn_section *section = tn_config_at(config, i);
+    fprintf(out, "%s[%s]\n", i > 0 ? "\n" : "", section->name);
+    for (uint32_t k = 0; k < section->key_count; k++) {
+      fprintf(out, "%s =%s", section->keys[k].name, section->keys[k].value[0] ? " " : "");
+      print_value(out, section->keys[k].value);
+      fputc('\n', out);
+    }
+  }
+  bool failed = ferror(out) != 0;
+  if (fclose(out) != 0 || failed) {
+    free(text);
+    return NULL;
+  }
+  return text;
+}
