@@ -9,6 +9,14 @@
 
 #define TN_PIPELINE_SERVICE "tenon.pipeline/1"
 
+/* Extension "tenon.declare/1": how a component of a kind of your own declares parameters and outputs (the host's
+ * own kinds have it in their tables). */
+#define TN_DECLARE "tenon.declare/1"
+typedef struct tn_declarer {
+  uint32_t size;
+  tn_status (*declare)(void *self, const tn_spec *inputs, tn_declaration *declaration); /* [main] */
+} tn_declarer;
+
 typedef struct tn_pipeline_service {
   uint32_t size;
   /* Specifications and parameters. declare: runs the component's declaration (model, loss, transform) for

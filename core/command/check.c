@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+/* tenon check FILE.ini: everything that can be wrong before training, and what the pipeline is made of. */
+#include "core/command/command.h"
+#include "core/command/pipeline_options.h"
+#include <stdio.h>
+#include <string.h>
+#include <tenon/dataset.h>
+
+static const char help[] =
+    "usage: tenon check FILE.ini [section.key=value ...] [options]\n\n"
+    "Resolves keys, references, kinds, field names and shapes from data set to loss, without training, and\n"
+    "lists the components with what flows out of them.\n\n"
+    "  --quiet          only say what is wrong\n"
+    "  --plugin FILE    also load this plugin (may be repeated)\n";
+
+static void print_fields(const tn_spec *spec) {
+  const char *name;
+  for (uint32_t i = 0; i < tn_spec_count(spec); i++) {
+    const tn_field_spec *field = tn_spec_at(spec, i, &name);
+    printf("%s%s", i ? ", " : "", name);
+    if (field->shape.ndim) {
+      putchar('[');
+      for (uint32_t j = 0; j < field->shape.ndim; j++)
+        printf("%s%lld", j ? "x" : "", (long long)field->shape.dim[j]);
+      putchar(']');
+    }
+    if (field->classes) printf(" of %lld classes", (long long)field->classes);
+  }
+}
+
+static void print_component(tn_pipeline *pipeline, const tn_component *c) {
+  char kind[64], full[128];
+  tn_kind_short_name(c->cls->kind, kind, sizeof kind);
+  snprintf(full, sizeof full, "%s.%s", kind, c->cls->name);
+  printf("  %s%s%-*s %-24s ", c->name, *c->part ? ":" : "", (int)(18 - strlen(c->name) - (*c->part ? 1 : 0)),
+         c->part, strcmp(full, c->name) == 0 ? "" : full);
+  if (strcmp(c->cls->kind, TN_DATASET) == 0) {
+    printf("%lld rows: ", (long long)tn_dataset_rows(c));
+    tn_spec *spec = tn_spec_new();
+    if (tn_dataset_describe(c, spec) == TN_OK) print_fields(spec);
+    tn_spec_release(spec);
+  } else if (tn_pipeline_outputs(pipeline, c)) {
+    tn_params *params = tn_pipeline_parameters(pipeline, c);
+    if (params && tn_params_count(params)) printf("%lld parameters; ", (long long)tn_params_numel(params));
+    printf("-> ");
+    print_fields(tn_pipeline_outputs(pipeline, c));
+  } else {
+    fputs(c->cls->summary ? c->cls->summary : "", stdout);
+  }
+  putchar('\n');
+}
+
+int tn_command_check(int argc, char **argv) {
+  tn_command_options options = {0};
+  int code = tn_command_parse(argc, argv, "check", help, &options);
+  if (code >= 0) return code;
+  tn_registry *registry = tn_command_registry(&options.shared);
+  if (!registry) return TN_EXIT_PLUGIN;
+  tn_error error = {0};
+  tn_pipeline *pipeline = tn_pipeline_open(registry, &options.pipeline, &error);
+  if (!pipeline || tn_pipeline_check(pipeline, &error) < 0) {
+    code = tn_command_error(&error);
+  } else {
+    code = TN_EXIT_OK;
+    if (!options.pipeline.quiet) {
+      printf("%s: good\n", options.pipeline.file);
+      for (uint32_t i = 0; i < tn_pipeline_count(pipeline); i++)
+        print_component(pipeline, tn_pipeline_at(pipeline, i));
+    }
+  }
+  tn_pipeline_close(pipeline);
+  tn_registry_close(registry);
+  return code;
+}

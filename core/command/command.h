@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+/* The subcommands of `tenon`. Each gets its own arguments (argv[0] is its name) and returns an exit code. */
+#ifndef TENON_CORE_COMMAND_H
+#define TENON_CORE_COMMAND_H
+
+#include "core/plugin/registry.h"
+
+/* Exit codes, documented in the manual page. */
+enum {
+  TN_EXIT_OK = 0,
+  TN_EXIT_FAILED = 1,       /* the run failed: diverged, out of memory, disk full */
+  TN_EXIT_USAGE = 2,        /* wrong usage, or a pipeline file that cannot be run */
+  TN_EXIT_PLUGIN = 3,       /* a plugin was refused or crashed */
+  TN_EXIT_EXPECTATION = 4,  /* the run's expectations do not hold */
+  TN_EXIT_INTERRUPTED = 130 /* stopped by a signal, after finishing the step */
+};
+
+int tn_command_run(int argc, char **argv);
+int tn_command_check(int argc, char **argv);
+int tn_command_graph(int argc, char **argv);
+int tn_command_list(int argc, char **argv);
+int tn_command_info(int argc, char **argv);
+int tn_command_new(int argc, char **argv);
+
+/* Options that several commands share. */
+#define TN_MAX_PLUGIN_FILES 64
+typedef struct tn_shared_options {
+  const char *files[TN_MAX_PLUGIN_FILES]; /* --plugin FILE, repeated */
+  uint32_t file_count;
+} tn_shared_options;
+/* Opens the registry; NULL after printing why. */
+tn_registry *tn_command_registry(const tn_shared_options *shared);
+/* Prints "error: TEXT" and gives the exit code that belongs to the error. */
+int tn_command_error(const tn_error *error);
+
+#endif

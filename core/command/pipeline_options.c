@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "core/command/pipeline_options.h"
+#include <stdio.h>
+#include <string.h>
+
+/* Which commands know an option. */
+static const struct {
+  const char *name, *commands;
+  bool has_value;
+} known[] = {{"--directory", "run", true},
+             {"--smoke", "run check", false},
+             {"--quiet", "run check", false},
+             {"--plugin", "run check graph", true},
+             {"--output", "graph", true}};
+
+static int wrong(const char *command, const char *argument) {
+  const char *names[sizeof known / sizeof *known];
+  uint32_t count = 0;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (strstr(known[i].commands, command)) names[count++] = known[i].name;
+  const char *near = tn_nearest(argument, names, count);
+  fprintf(stderr, "error: tenon %s has no option '%s'%s%s%s\n", command, argument,
+          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  return TN_EXIT_USAGE;
+}
+
+int tn_command_parse(int argc, char **argv, const char *command, const char *help, tn_command_options *o) {
+  o->pipeline.overrides = o->overrides;
+  for (int i = 1; i < argc; i++) {
+    const char *argument = argv[i];
+    if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
+      fputs(help, stdout);
+      return TN_EXIT_OK;
+    }
+    if (argument[0] == '-' && argument[1]) {
+      size_t k = 0;
+      while (k < sizeof known / sizeof *known &&
+             (strcmp(argument, known[k].name) != 0 || !strstr(known[k].commands, command)))
+        k++;
+      if (k == sizeof known / sizeof *known) return wrong(command, argument);
+      if (known[k].has_value && i + 1 == argc) {
+        fprintf(stderr, "error: %s needs a value\n", argument);
+        return TN_EXIT_USAGE;
+      }
+      const char *value = known[k].has_value ? argv[++i] : NULL;
+      if (strcmp(argument, "--directory") == 0) o->pipeline.directory = value;
+      if (strcmp(argument, "--output") == 0) o->output = value;
+      if (strcmp(argument, "--smoke") == 0) o->pipeline.smoke = true;
+      if (strcmp(argument, "--quiet") == 0) o->pipeline.quiet = true;
+      if (strcmp(argument, "--plugin") == 0) {
+        if (o->shared.file_count == TN_MAX_PLUGIN_FILES) {
+          fprintf(stderr, "error: more than %d --plugin options\n", TN_MAX_PLUGIN_FILES);
+          return TN_EXIT_USAGE;
+        }
+        o->shared.files[o->shared.file_count++] = value;
+      }
+    } else if (!o->pipeline.file) {
+      o->pipeline.file = argument;
+    } else {
+      const char *equals = strchr(argument, '='), *dot = strchr(argument, '.');
+      if (!equals || !dot || dot > equals || o->pipeline.override_count == TN_MAX_OVERRIDES) {
+        fprintf(stderr, "error: '%s' is not an override; expected section.key=value\n", argument);
+        return TN_EXIT_USAGE;
+      }
+      o->overrides[o->pipeline.override_count++] = argument;
+    }
+  }
+  if (!o->pipeline.file) {
+    fprintf(stderr, "error: tenon %s needs a pipeline file; `tenon %s --help` says more\n", command, command);
+    return TN_EXIT_USAGE;
+  }
+  return -1;
+}

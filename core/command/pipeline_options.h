@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/* The arguments that run, check and graph share. */
+#ifndef TENON_CORE_PIPELINE_OPTIONS_H
+#define TENON_CORE_PIPELINE_OPTIONS_H
+
+#include "core/command/command.h"
+#include "core/pipeline/pipeline.h"
+
+#define TN_MAX_OVERRIDES 256
+typedef struct tn_command_options {
+  tn_pipeline_options pipeline;
+  tn_shared_options shared;
+  const char *output; /* graph: --output */
+  const char *overrides[TN_MAX_OVERRIDES];
+} tn_command_options;
+
+/* Returns an exit code if the command is over (help, wrong usage), else -1. */
+int tn_command_parse(int argc, char **argv, const char *command, const char *help,
+                     tn_command_options *options);
+
+#endif

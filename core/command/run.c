@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+/* tenon run FILE.ini: the run directory, signals, and what is said at the end. */
+#include "core/command/command.h"
+#include "core/command/pipeline_options.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char help[] =
+    "usage: tenon run FILE.ini [section.key=value ...] [options]\n\n"
+    "Runs the stages of a pipeline file. Keys of any section can be overridden on the command line:\n"
+    "tenon run digits.ini train.epochs=5 lion.lr=1e-3\n\n"
+    "  --directory DIR  the run directory; default: runs/NAME-1, -2, ... in the current folder\n"
+    "  --smoke          a shortened run: a few steps on a little data\n"
+    "  --quiet          no progress, only warnings and errors\n"
+    "  --plugin FILE    also load this plugin (may be repeated)\n";
+
+static void on_signal(int number) {
+  (void)number;
+  tn_pipeline_interrupt();
+}
+
+/* runs/NAME-N with the smallest N that is free; made at once, so that two runs never share one. */
+static tn_status free_directory(const char *file, char *path, size_t bytes, tn_error *error) {
+  const char *slash = strrchr(file, '/');
+  const char *name = slash ? slash + 1 : file;
+  const char *dot = strrchr(name, '.');
+  int length = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
+  if (mkdir("runs", 0777) != 0 && errno != EEXIST)
+    return tn_error_set(error, TN_ERROR_IO, NULL, 0, "runs: %s", strerror(errno));
+  for (int i = 1; i < 1000000; i++) {
+    snprintf(path, bytes, "runs/%.*s-%d", length, name, i);
+    if (mkdir(path, 0777) == 0) return TN_OK;
+    if (errno != EEXIST) break;
+  }
+  return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
+}
+
+static int run(tn_registry *registry, const tn_command_options *o, tn_error *error) {
+  char directory[4096];
+  tn_pipeline_options options = o->pipeline;
+  bool made = false;
+  if (options.directory)
+    snprintf(directory, sizeof directory, "%s", options.directory);
+  else {
+    if (free_directory(options.file, directory, sizeof directory, error) < 0) return tn_command_error(error);
+    made = true;
+  }
+  options.directory = directory;
+  tn_pipeline *pipeline = tn_pipeline_open(registry, &options, error);
+  tn_status status = pipeline ? tn_pipeline_run(pipeline, error) : error->status;
+  int code = status < 0 ? tn_command_error(error) : TN_EXIT_OK;
+  if (code == TN_EXIT_OK && !options.quiet) printf("report: %s/report.html\n", directory);
+  tn_pipeline_close(pipeline);
+  if (made && code != TN_EXIT_OK) {
+    /* A file that was refused leaves no empty folder behind; one that holds something stays. */
+    (void)remove(directory);
+    (void)remove("runs");
+  }
+  return code;
+}
+
+int tn_command_run(int argc, char **argv) {
+  tn_command_options options = {0};
+  int code = tn_command_parse(argc, argv, "run", help, &options);
+  if (code >= 0) return code;
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+  tn_registry *registry = tn_command_registry(&options.shared);
+  if (!registry) return TN_EXIT_PLUGIN;
+  tn_error error = {0};
+  code = run(registry, &options, &error);
+  tn_registry_close(registry);
+  return code;
+}

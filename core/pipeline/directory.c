@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+/* The run directory: pipeline.ini (resolved), log.txt, results.json, parameters, loss curve and report. */
+#include "core/pipeline/internal.h"
+#include "core/config/memory.h"
+#include "core/report/page.h"
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+double tn_seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Makes the folder and those above it. */
+static tn_status make_path(const char *path, tn_error *error) {
+  char *at = tn_copy_text(path);
+  int failed = 0;
+  for (char *slash = at + 1; !failed; slash++) {
+    if (*slash && *slash != '/') continue;
+    char end = *slash;
+    *slash = 0;
+    failed = mkdir(at, 0777) != 0 && errno != EEXIST;
+    *slash = end;
+    if (!end) break;
+  }
+  if (failed) tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
+  free(at);
+  return failed ? TN_ERROR_IO : TN_OK;
+}
+
+/* Writes `text` to NAME in the run directory: to a temporary name, synced, renamed. */
+static tn_status write_file(const tn_pipeline *p, const char *name, const char *text, tn_error *error) {
+  char path[4096], temporary[4104];
+  snprintf(path, sizeof path, "%s/%s", p->directory, name);
+  snprintf(temporary, sizeof temporary, "%s.tmp", path);
+  FILE *file = fopen(temporary, "w");
+  bool ok = file && fputs(text, file) >= 0 && fflush(file) == 0 && fsync(fileno(file)) == 0;
+  if (file && fclose(file) != 0) ok = false;
+  if (ok && rename(temporary, path) == 0) return TN_OK;
+  return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
+}
+
+tn_status tn_directory_make(tn_pipeline *p, tn_error *error) {
+  tn_status status = make_path(p->directory, error);
+  if (status < 0) return status;
+  char path[4096];
+  snprintf(path, sizeof path, "%s/log.txt", p->directory);
+  p->context.log = fopen(path, "w");
+  if (!p->context.log) return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
+  setvbuf(p->context.log, NULL, _IOLBF, 4096);
+  fprintf(p->context.log, "tenon %s, %s, seed %lld, %s\n", TN_VERSION, tn_config_file(p->config),
+          (long long)p->seed, tn_engine_cpu(p->engine));
+  char *resolved = tn_config_print(p->config);
+  status = resolved ? write_file(p, "pipeline.ini", resolved, error)
+                    : tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
+  free(resolved);
+  return status;
+}
+
+static void append_number(tn_text *text, double value) {
+  if (isfinite(value))
+    tn_text_printf(text, "%.10g", value);
+  else
+    tn_text_append(text, "null"); /* JSON has no other word for it */
+}
+
+static char *results_json(const tn_pipeline *p, const char *outcome) {
+  tn_text text = {0};
+  tn_text_append(&text, "{\n  \"name\": ");
+  tn_page_json_string(&text, p->name);
+  tn_text_append(&text, ",\n  \"outcome\": ");
+  tn_page_json_string(&text, outcome);
+  tn_text_printf(&text, ",\n  \"seed\": %lld,\n  \"results\": {", (long long)p->seed);
+  for (uint32_t i = 0; i < p->record.result_count; i++) {
+    tn_text_append(&text, i ? ",\n    " : "\n    ");
+    tn_page_json_string(&text, p->record.results[i].name);
+    tn_text_append(&text, ": ");
+    append_number(&text, p->record.results[i].value);
+  }
+  tn_text_append(&text, "\n  }\n}\n");
+  return tn_text_take(&text);
+}
+
+/* Each declared component's parameters as params/NAME.safetensors. */
+static tn_status save_params(tn_pipeline *p, tn_error *error) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/params", p->directory);
+  for (uint32_t i = 0; i < p->instance_count; i++) {
+    tn_instance *at = p->instances[i];
+    if (at->owner || !at->params || tn_params_count(at->params) == 0) continue;
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+      return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
+    char file[4400];
+    snprintf(file, sizeof file, "%s/%s.safetensors", path, at->name);
+    tn_status status = tn_params_save(at->params, file);
+    if (status < 0) return tn_pipeline_failure(p, &at->component, "save", status, error);
+  }
+  return TN_OK;
+}
+
+tn_status tn_directory_finish(tn_pipeline *p, const char *outcome, tn_error *error) {
+  char *json = results_json(p, outcome);
+  tn_status status = json ? write_file(p, "results.json", json, error)
+                          : tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
+  free(json);
+  tn_status saved = save_params(p, error);
+  char *page = tn_page_of_run(p->name, outcome, &p->record);
+  tn_status reported = page ? write_file(p, "report.html", page, error) : TN_ERROR_MEMORY;
+  free(page);
+  return status < 0 ? status : saved < 0 ? saved : reported;
+}

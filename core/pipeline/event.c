@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+/* tenon.report/1: events go to the record of the run, then to every observer. */
+#include "core/pipeline/internal.h"
+#include <tenon/observer.h>
+
+void tn_pipeline_emit(tn_pipeline *p, tn_event *event) {
+  event->stage = p->stage ? p->stage->name : "";
+  event->seconds = tn_seconds() - p->began;
+  for (uint32_t i = 0; i < event->scalar_count; i++) {
+    const tn_scalar_value *s = &event->scalars[i];
+    if (event->type == TN_EVENT_STEP)
+      tn_record_step(&p->record, event->stage, s->name, (double)event->progress.step, s->value);
+    else if (event->type == TN_EVENT_RESULT)
+      tn_record_result(&p->record, event->stage, s->name, s->value);
+  }
+  if (!p->running) return;
+  for (uint32_t i = 0; i < p->observers.count; i++) {
+    const tn_component *c = p->observers.items[i];
+    tn_call_stack *stack = tn_enter(c, "event");
+    tn_status status = ((const tn_observer *)c->vtable)->event(c->self, event);
+    if (status < 0) tn_fail(status, "the event could not be recorded");
+    tn_leave(stack);
+  }
+}
+
+/* From a plugin, whose event may be of another size. */
+static void emit(const tn_event *event) {
+  tn_event full = {0};
+  size_t bytes = event->size < sizeof full ? event->size : sizeof full;
+  __builtin_memcpy(&full, event, bytes);
+  full.size = sizeof full;
+  tn_pipeline *p = tn_pipeline_current();
+  if (p) tn_pipeline_emit(p, &full);
+}
+
+const tn_report_service tn_report_table = {.size = sizeof(tn_report_service), .emit = emit};

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+/* Opening, checking and running a pipeline. */
+#include "core/pipeline/internal.h"
+#include "core/config/memory.h"
+#include "core/pipeline/places.h"
+#include <math.h>
+#include <omp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tenon/observer.h>
+#include <tenon/stage.h>
+
+/* The keys of [pipeline] are bound like those of any component. */
+typedef struct settings {
+  const char *name;
+  int64_t seed, threads;
+  int32_t precision;
+  tn_strings stages;
+  tn_references observers;
+} settings;
+static const tn_param setting_params[] = {
+    TN_STRING(settings, name, "", "name of the run; the file's name without its ending if not given"),
+    TN_INTEGER(settings, seed, "1", 0, 9007199254740992.0, NULL, "every random number follows from it"),
+    TN_INTEGER(settings, threads, "0", 0, 4096, NULL, "threads; 0: OMP_NUM_THREADS, or all processors"),
+    TN_CHOICE(settings, precision, "float32", "float32|float64", "type of the floating-point numbers"),
+    TN_STRINGS(settings, stages, "", "sections that are run, in this order"),
+    TN_REFERENCES(settings, observers, 0, TN_OBSERVER, "observer.progress, observer.jsonl",
+                  "who sees the run's events"),
+};
+static const tn_class settings_class = {.size = sizeof(tn_class),
+                                        .kind = "tenon.pipeline_section/1",
+                                        .name = "pipeline",
+                                        .summary = "the run itself",
+                                        TN_CLASS_PARAMS(setting_params),
+                                        .instance_size = sizeof(settings)};
+
+static volatile sig_atomic_t interrupted;
+void tn_pipeline_interrupt(void) { interrupted = 1; }
+
+tn_pipeline *tn_pipeline_current(void) { return tn_context_current()->pipeline; }
+
+/* "examples/lion-digits.ini" -> "lion-digits" */
+static char *stem(const char *file) {
+  const char *slash = strrchr(file, '/');
+  char *name = tn_copy_text(slash ? slash + 1 : file);
+  char *dot = strrchr(name, '.');
+  if (dot && dot != name) *dot = 0;
+  return name;
+}
+
+static tn_status open_settings(tn_pipeline *p, const tn_pipeline_options *options, tn_error *error) {
+  const tn_section *section = tn_config_find(p->config, "pipeline");
+  const char *file = tn_config_file(p->config);
+  if (!section)
+    return tn_error_set(error, TN_ERROR_INVALID, file, 0,
+                        "no section [pipeline]; expected one with 'stages = ...'");
+  settings s = {0};
+  /* Observers are components: they need the engine, which needs seed and precision. So these come first. */
+  const tn_key *observers = tn_section_find(section, "observers");
+  tn_class without = settings_class;
+  without.param_count--;
+  tn_section rest = *section;
+  tn_key *keys = tn_take((section->key_count + 1) * sizeof *keys);
+  rest.keys = keys;
+  rest.key_count = 0;
+  for (uint32_t i = 0; i < section->key_count; i++)
+    if (&section->keys[i] != observers) keys[rest.key_count++] = section->keys[i];
+  tn_status status =
+      tn_bind(&without, &s, &rest, "pipeline", section->file, section->line, NULL, NULL, p->bound, error);
+  free(keys);
+  if (status != TN_OK) return status;
+  p->name = *s.name ? tn_copy_text(s.name) : stem(file);
+  p->seed = s.seed;
+  p->precision = s.precision == 0 ? TN_F32 : TN_F64;
+  p->stage_names = s.stages;
+  if (s.threads > 0) omp_set_num_threads((int)s.threads);
+  p->engine = tn_engine_create((uint64_t)p->seed, p->precision);
+  if (!p->engine) return tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
+  p->former_engine = tn_engine_enter(p->engine);
+
+  const tn_param *param = &setting_params[TN_ARRAY_LENGTH(setting_params) - 1];
+  const char *wanted = observers ? observers->value : options->quiet ? "observer.jsonl" : param->fallback;
+  return tn_parse_value(param, wanted, observers ? observers->file : section->file,
+                        observers ? observers->line : section->line, &p->observers, tn_instance_resolve, p,
+                        p->bound, error);
+}
+
+/* Every section becomes a component, or is a mere holder of values (no `use`, nobody refers to it). */
+static tn_status open_sections(tn_pipeline *p, tn_error *error) {
+  for (uint32_t i = 0; i < tn_config_count(p->config); i++) {
+    const tn_section *section = tn_config_at(p->config, i);
+    if (strcmp(section->name, "pipeline") == 0) continue;
+    if (!tn_section_find(section, "use")) continue;
+    if (!tn_instance_of_section(p, section, error)) return error->status;
+  }
+  p->stages = tn_take((p->stage_names.count + 1) * sizeof(const tn_component *));
+  const tn_section *section = tn_config_find(p->config, "pipeline");
+  const tn_key *stages = tn_section_find(section, "stages");
+  if (p->stage_names.count == 0)
+    return tn_error_set(error, TN_ERROR_INVALID, section->file, stages ? stages->line : section->line,
+                        "[pipeline] has no stages; expected 'stages = train, test' or the like");
+  for (uint32_t i = 0; i < p->stage_names.count; i++) {
+    const tn_component *c = tn_instance_resolve(p, p->stage_names.items[i], TN_STAGE, stages, error);
+    if (!c) return error->status;
+    for (uint32_t j = 0; j < i; j++)
+      if (p->stages[j] == c)
+        return tn_error_set(
+            error, TN_ERROR_INVALID, stages->file, stages->line,
+            "stages: '%s' is named twice; give the second run a section of its own with base = %s", c->name,
+            c->name);
+    p->stages[p->stage_count++] = c;
+  }
+  return TN_OK;
+}
+
+tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *options, tn_error *error) {
+  tn_host_start();
+  tn_host_register(TN_PIPELINE_SERVICE, &tn_pipeline_table);
+  tn_host_register(TN_REPORT_SERVICE, &tn_report_table);
+  tn_host_register(TN_COMM_SERVICE, &tn_comm_table);
+  tn_pipeline *p = tn_take(sizeof *p);
+  p->registry = registry;
+  p->smoke = options->smoke;
+  p->bound = tn_bound_new();
+  p->began = tn_seconds();
+  p->context.stack.size = sizeof p->context.stack;
+  p->context.quiet = options->quiet;
+  p->context.pipeline = p;
+  p->former_context = tn_context_enter(&p->context);
+  p->directory = options->directory ? tn_copy_text(options->directory) : NULL;
+
+  tn_places places;
+  tn_places_find(&places);
+  tn_config_variable variables[] = {
+      {"data", places.data, "the data sets were not found: set TENON_DATA to their folder"},
+      {"examples", places.examples, "the examples' folder was not found: set TENON_EXAMPLES to it"},
+      {"run", p->directory, "there is no run directory here"}};
+  p->config = tn_config_load(options->file, options->overrides, options->override_count, variables,
+                             TN_ARRAY_LENGTH(variables), error);
+  tn_status status = p->config ? open_settings(p, options, error) : error->status;
+  if (status == TN_OK) {
+    tn_scope_open();
+    status = open_sections(p, error);
+    tn_scope_close();
+  }
+  if (status == TN_OK) return p;
+  tn_pipeline_close(p);
+  return NULL;
+}
+
+void tn_pipeline_close(tn_pipeline *p) {
+  if (!p) return;
+  for (tn_published *item = p->published, *next; item; item = next) {
+    next = item->next;
+    tn_params_release(item->params);
+    free(item->text);
+    free(item->name);
+    free(item);
+  }
+  /* The other way round: whoever refers to another was finished after it. */
+  for (uint32_t i = p->instance_count; i-- > 0;) tn_instance_free(p->instances[i]);
+  free(p->instances);
+  free(p->edges);
+  free(p->stages);
+  tn_record_free(&p->record);
+  if (p->engine) {
+    tn_engine_enter(p->former_engine);
+    tn_engine_destroy(p->engine);
+  }
+  tn_bound_free(p->bound);
+  tn_config_free(p->config);
+  if (p->context.log) fclose(p->context.log);
+  tn_context_enter(p->former_context);
+  free(p->name);
+  free(p->directory);
+  free(p);
+}
+
+/* One callback of a stage in a scope of its own. */
+static tn_status call(tn_pipeline *p, const tn_component *stage, tn_status (*function)(void *),
+                      const char *name, tn_error *error) {
+  tn_scope_open();
+  tn_call_stack *stack = tn_enter(stage, name);
+  tn_status status = function(stage->self);
+  tn_leave(stack);
+  tn_scope_close();
+  return tn_pipeline_failure(p, stage, name, status, error);
+}
+
+tn_status tn_pipeline_check(tn_pipeline *p, tn_error *error) {
+  for (uint32_t i = 0; i < p->stage_count; i++) {
+    const tn_component *stage = p->stages[i];
+    tn_status status = call(p, stage, ((const tn_stage *)stage->vtable)->check, "check", error);
+    if (status < 0) return status;
+  }
+  return TN_OK;
+}
+
+static void announce(tn_pipeline *p, tn_event_type type, const char *text) {
+  tn_event event = tn_event_of(type, NULL);
+  event.text = text;
+  tn_pipeline_emit(p, &event);
+}
+
+static void tick(tn_pipeline *p, const tn_component *stage) {
+  const tn_stage *table = stage->vtable;
+  tn_progress progress = {.size = sizeof progress};
+  if (TN_HAS(table, tn_stage, progress)) table->progress(stage->self, &progress);
+  for (uint32_t i = 0; i < p->observers.count; i++) {
+    const tn_component *c = p->observers.items[i];
+    const tn_observer *observer = c->vtable;
+    if (TN_HAS(observer, tn_observer, tick)) observer->tick(c->self, stage->name, &progress);
+  }
+}
+
+static tn_status run_stage(tn_pipeline *p, const tn_component *stage, tn_error *error) {
+  const tn_stage *table = stage->vtable;
+  p->stage = stage;
+  announce(p, TN_EVENT_STAGE_BEGIN, NULL);
+  tn_status status = call(p, stage, table->begin, "begin", error);
+  while (status >= 0 && status != TN_DONE) {
+    status = call(p, stage, table->step, "step", error);
+    tick(p, stage);
+    if (interrupted && status == TN_OK)
+      status = tn_error_set(error, TN_ERROR_INTERRUPTED, NULL, 0, "interrupted in [%s]", stage->name);
+  }
+  if (status >= 0 && TN_HAS(table, tn_stage, end)) status = call(p, stage, table->end, "end", error);
+  if (status >= 0) {
+    announce(p, TN_EVENT_STAGE_END, NULL);
+    status = tn_pipeline_failure(p, stage, "end", TN_OK, error); /* an observer may have failed */
+  }
+  p->stage = NULL;
+  return status;
+}
+
+tn_status tn_pipeline_run(tn_pipeline *p, tn_error *error) {
+  tn_status status = tn_pipeline_check(p, error);
+  if (status < 0) return status;
+  if (p->directory && (status = tn_directory_make(p, error)) < 0) return status;
+  p->running = true;
+  p->began = tn_seconds();
+  announce(p, TN_EVENT_RUN_BEGIN, p->name);
+  for (uint32_t i = 0; i < p->stage_count && status >= 0; i++) status = run_stage(p, p->stages[i], error);
+  tn_error later = {0};
+  if (p->directory) {
+    tn_status finished = tn_directory_finish(p, status < 0 ? error->text : "finished", &later);
+    if (status >= 0 && finished < 0) *error = later, status = finished;
+  }
+  announce(p, TN_EVENT_RUN_END, status >= 0 ? "finished" : error->text);
+  p->running = false;
+  return status < 0 ? status : TN_OK;
+}
+
+const char *tn_pipeline_name(const tn_pipeline *p) { return p->name; }
+uint32_t tn_pipeline_count(const tn_pipeline *p) { return p->instance_count; }
+const tn_component *tn_pipeline_at(const tn_pipeline *p, uint32_t index) {
+  return &p->instances[index]->component;
+}
+const tn_component *tn_pipeline_find(const tn_pipeline *p, const char *section) {
+  for (uint32_t i = 0; i < p->instance_count; i++)
+    if (!p->instances[i]->owner && strcmp(p->instances[i]->name, section) == 0)
+      return &p->instances[i]->component;
+  return NULL;
+}
+static tn_instance *instance_of(const tn_component *component) {
+  tn_instance *instance = (tn_instance *)(uintptr_t)component;
+  return instance->owner ? instance->owner : instance;
+}
+const tn_spec *tn_pipeline_outputs(const tn_pipeline *p, const tn_component *component) {
+  (void)p;
+  return instance_of(component)->outputs;
+}
+tn_params *tn_pipeline_parameters(tn_pipeline *p, const tn_component *component) {
+  (void)p;
+  return instance_of(component)->declaration ? tn_parameters(component) : NULL;
+}
+uint32_t tn_pipeline_edges(const tn_pipeline *p, const tn_edge **edges) {
+  *edges = p->edges;
+  return p->edge_count;
+}
+uint32_t tn_pipeline_results(const tn_pipeline *p, const tn_result **results) {
+  *results = p->record.results;
+  return p->record.result_count;
+}
+const char *tn_pipeline_directory(const tn_pipeline *p) { return p->directory; }

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/* A pipeline: sections made into components, wired, checked and run. */
+#ifndef TENON_CORE_PIPELINE_H
+#define TENON_CORE_PIPELINE_H
+
+#include "core/config/bind.h"
+#include "core/plugin/host.h"
+#include "core/plugin/registry.h"
+#include "core/report/record.h"
+#include "core/tensor/engine.h"
+#include <tenon/plugin.h>
+
+typedef struct tn_pipeline tn_pipeline;
+
+typedef struct tn_pipeline_options {
+  const char *file;
+  const char *const *overrides; /* "section.key=value" */
+  uint32_t override_count;
+  const char *directory; /* the run directory, made by tn_pipeline_run; NULL: nothing is written */
+  bool smoke;            /* a shortened run */
+  bool quiet;            /* no observers but those that write files, no warnings */
+} tn_pipeline_options;
+
+/* Loads the file and makes every section's component, in the order of the file; references make what they
+ * need first. NULL and an error if anything is wrong. The registry must outlive the pipeline. */
+tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *options, tn_error *error);
+/* Lets every stage check itself: references, fields and shapes, without computing. */
+tn_status tn_pipeline_check(tn_pipeline *pipeline, tn_error *error);
+/* Runs the stages. TN_ERROR_INTERRUPTED after SIGINT or SIGTERM (see tn_pipeline_interrupt). */
+tn_status tn_pipeline_run(tn_pipeline *pipeline, tn_error *error);
+void tn_pipeline_close(tn_pipeline *pipeline);
+/* Asks running pipelines to stop after the current step. Async-signal-safe. */
+void tn_pipeline_interrupt(void);
+
+/* What was made, for check, graph and embedding. */
+typedef struct tn_instance tn_instance;
+const char *tn_pipeline_name(const tn_pipeline *pipeline);
+uint32_t tn_pipeline_count(const tn_pipeline *pipeline);
+const tn_component *tn_pipeline_at(const tn_pipeline *pipeline, uint32_t index);
+const tn_component *tn_pipeline_find(const tn_pipeline *pipeline, const char *section); /* NULL: none */
+/* The outputs and parameters of a declared component; NULL if it was not declared. */
+const tn_spec *tn_pipeline_outputs(const tn_pipeline *pipeline, const tn_component *component);
+tn_params *tn_pipeline_parameters(tn_pipeline *pipeline, const tn_component *component);
+/* References, in the order in which they were resolved: `from`'s key `key` names `to`. */
+typedef struct tn_edge {
+  const tn_component *from, *to;
+  const char *key;
+} tn_edge;
+uint32_t tn_pipeline_edges(const tn_pipeline *pipeline, const tn_edge **edges);
+/* Results "STAGE.NAME", in the order in which they came. */
+uint32_t tn_pipeline_results(const tn_pipeline *pipeline, const tn_result **results);
+const char *tn_pipeline_directory(const tn_pipeline *pipeline);
+
+#endif

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+# Completion of tenon for bash.
+_tenon() {
+  local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]}
+  if [ "$COMP_CWORD" = 1 ]; then
+    COMPREPLY=($(compgen -W 'run check graph list info new help --help --version' -- "$word"))
+    return
+  fi
+  case $command in
+  info) COMPREPLY=($(compgen -W "$(tenon list 2>/dev/null | grep -oE '[a-z0-9_]+\.[a-z0-9_]+')" -- "$word")) ;;
+  list | new) [ "$COMP_CWORD" = 2 ] && COMPREPLY=($(compgen -W 'dataset sampler transform model loss optimizer gradient
+    weighting schedule metric predictor environment problem solver search stage observer communicator' -- "$word")) ;;
+  run | check | graph)
+    case $word in
+    -*) COMPREPLY=($(compgen -W '--plugin --directory --smoke --quiet --output --help' -- "$word")) ;;
+    *)
+      # After the file: section.key= of that file.
+      local file=
+      for w in "${COMP_WORDS[@]:2:COMP_CWORD-2}"; do [ -f "$w" ] && file=$w && break; done
+      if [ -n "$file" ]; then
+        compopt -o nospace
+        COMPREPLY=($(compgen -W "$(awk -F'[][=]' '/^\[/ {s = $2; next} /^[a-z0-9_]+ *=/ {k = $1; sub(/ +$/, "", k); print s "." k "="}' "$file")" -- "$word"))
+      else
+        compopt -o filenames
+        COMPREPLY=($(compgen -f -X '!*.ini' -- "$word") $(compgen -d -- "$word"))
+      fi
+      ;;
+    esac
+    ;;
+  esac
+}
+complete -F _tenon tenon
