@@ -20,6 +20,7 @@ struct tn_report_service;
 struct tn_pipeline_service;
 struct tn_expression_service;
 struct tn_comm_service;
+struct tn_nn_service;
 
 typedef struct tn_sdk_tables {
   const tn_host *host;
@@ -34,6 +35,7 @@ typedef struct tn_sdk_tables {
   const struct tn_pipeline_service *pipeline;
   const struct tn_expression_service *expression;
   const struct tn_comm_service *comm;
+  const struct tn_nn_service *nn;
 } tn_sdk_tables;
 TN_EXTERN_C TN_HIDDEN tn_sdk_tables tn_sdk;
 
