@@ -9,6 +9,7 @@
 #define TENON_CORE_REGISTRY_H
 
 #include "core/config/error.h"
+#include "core/config/kind.h" /* tn_kind_short_name */
 #include <tenon/component.h>
 
 typedef struct tn_registry tn_registry;
@@ -43,7 +44,5 @@ const tn_class *tn_registry_load(tn_registry *registry, const char *full, const 
 /* Plugins loaded so far (for the lock file): name, version, file. */
 uint32_t tn_registry_loaded(const tn_registry *registry);
 const tn_registry_item *tn_registry_loaded_at(const tn_registry *registry, uint32_t index);
-/* "optimizer" of "tenon.optimizer/1", written to `name`. */
-void tn_kind_short_name(const char *kind, char *name, size_t bytes);
 
 #endif
