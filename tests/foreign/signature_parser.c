@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+/* The plugin's signature parser, linked into the tests. */
+#include "plugins/foreign/nearest.c"
+#include "plugins/foreign/signature.c"
