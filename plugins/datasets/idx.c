@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+/* IDX files, plain or gzip: MNIST (LeCun et al. 1998) and its descendants.
+ *
+ * Images (n, height, width) become field `image` (n, 1, height, width), (n, channels, height, width) stay as
+ * they are, and (n, d) become field `input`; values are divided by `scale`, so that bytes lie in [0, 1].
+ * Labels become field `label`. Parts: `train`; `validation`, the last rows of the training file; `test`;
+ * `all`, the training file. */
+#include "core/format/idx.h"
+#include <string.h>
+#include <tenon/dataset.h>
+
+/* One file of images with its labels. Bytes stay bytes until they are read; others are float32. */
+struct images {
+  int64_t rows;    /* in use */
+  uint8_t *bytes;  /* (rows, features), or NULL */
+  float *values;   /* (rows, features), or NULL */
+  uint8_t *labels; /* (rows), or NULL */
+};
+
+struct idx {
+  const char *images, *labels, *test_images, *test_labels;
+  int64_t limit, test_limit, average;
+  tn_count validation;
+  double scale;
+  tn_strings class_names;
+
+  struct images train, test;
+  int64_t features, classes;
+  int64_t validations; /* rows at the end of train */
+  tn_shape shape;      /* of one image */
+  double divisor;      /* in force */
+};
+static const tn_param idx_params[] = {
+    TN_PATH(struct idx, images, TN_PARAM_REQUIRED, NULL, "training images"),
+    TN_PATH(struct idx, labels, 0, "", "their labels"),
+    TN_PATH(struct idx, test_images, 0, "", "test images: part `test`"),
+    TN_PATH(struct idx, test_labels, 0, "", "their labels"),
+    TN_INTEGER(struct idx, limit, "0", 0, INFINITY, "rows",
+               "only the first rows of the training file; 0: all"),
+    TN_INTEGER(struct idx, test_limit, "0", 0, INFINITY, "rows",
+               "only the first rows of the test file; 0: all"),
+    TN_COUNT(struct idx, validation, "0", "last training rows that are part `validation` instead; 0: none"),
+    TN_INTEGER(struct idx, average, "1", 1, 1 << 12, "pixels",
+               "side of the squares of pixels that are averaged to one"),
+    TN_REAL(struct idx, scale, "0", 0, INFINITY, "values are divided by it; 0: 255 for bytes, else 1"),
+    TN_STRINGS(struct idx, class_names, "", "names of classes 0, 1, ..."),
+};
+
+static void images_free(struct images *images) {
+  tn_free(images->bytes);
+  tn_free(images->values);
+  tn_free(images->labels);
+}
+
+static double value_at(const tn_idx *idx, size_t i) {
+  switch (idx->type) {
+  case TN_IDX_U8: return ((const uint8_t *)idx->data)[i];
+  case TN_IDX_I8: return ((const int8_t *)idx->data)[i];
+  case TN_IDX_I16: return ((const int16_t *)idx->data)[i];
+  case TN_IDX_I32: return ((const int32_t *)idx->data)[i];
+  case TN_IDX_F32: return (double)((const float *)idx->data)[i];
+  default: return ((const double *)idx->data)[i];
+  }
+}
+
+/* Means over squares of `side` x `side` pixels of the last two axes (a box filter); what is left over at the
+ * right and at the bottom is cut off. */
+static void average_pixels(const tn_idx *idx, int64_t planes, int64_t side, float *values) {
+  const int64_t height = (int64_t)idx->shape[idx->dims - 2], width = (int64_t)idx->shape[idx->dims - 1];
+  const int64_t rows = height / side, columns = width / side;
+  for (int64_t p = 0; p < planes; p++)
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t c = 0; c < columns; c++) {
+        double sum = 0;
+        for (int64_t y = r * side; y < (r + 1) * side; y++)
+          for (int64_t x = c * side; x < (c + 1) * side; x++)
+            sum += value_at(idx, (size_t)((p * height + y) * width + x));
+        values[(p * rows + r) * columns + c] = (float)(sum / (double)(side * side));
+      }
+}
+
+/* The shape of one image of a file, after averaging. */
+static tn_status image_shape(const struct idx *data, const char *file, const tn_idx *idx, tn_shape *shape) {
+  if (idx->dims < 2) return tn_fail(TN_ERROR_SHAPE, "%s: one dimension: labels, not images", file);
+  *shape = (tn_shape){0, {0}};
+  if (idx->dims == 3) shape->dim[shape->ndim++] = 1;
+  for (size_t i = 1; i < idx->dims; i++) shape->dim[shape->ndim++] = (int64_t)idx->shape[i];
+  if (data->average == 1) return TN_OK;
+  if (shape->ndim != 3 || shape->dim[1] < data->average || shape->dim[2] < data->average)
+    return tn_fail(TN_ERROR_SHAPE, "%s: no squares of %lld pixels to average", file,
+                   (long long)data->average);
+  shape->dim[1] /= data->average;
+  shape->dim[2] /= data->average;
+  return TN_OK;
+}
+
+/* Takes the first `rows` images of `idx`. */
+static tn_status take_images(struct idx *data, const tn_idx *idx, int64_t rows, struct images *images) {
+  const int64_t count = rows * data->features;
+  if (idx->type == TN_IDX_U8 && data->average == 1) {
+    images->bytes = tn_alloc((size_t)count);
+    if (!images->bytes) return TN_ERROR_MEMORY;
+    memcpy(images->bytes, idx->data, (size_t)count);
+    return TN_OK;
+  }
+  images->values = tn_alloc((size_t)count * sizeof(float));
+  if (!images->values) return TN_ERROR_MEMORY;
+  if (data->average > 1)
+    average_pixels(idx, rows * data->shape.dim[0], data->average, images->values);
+  else
+    for (int64_t i = 0; i < count; i++) images->values[i] = (float)value_at(idx, (size_t)i);
+  return TN_OK;
+}
+
+static tn_status take_labels(struct idx *data, const char *file, const tn_idx *idx, size_t count,
+                             struct images *images) {
+  if (idx->dims != 1 || idx->type != TN_IDX_U8)
+    return tn_fail(TN_ERROR_SHAPE, "%s: not labels: expected one dimension of uint8", file);
+  if (idx->count != count)
+    return tn_fail(TN_ERROR_SHAPE, "%s: %zu labels for %zu images", file, idx->count, count);
+  images->labels = tn_alloc((size_t)images->rows + 1);
+  if (!images->labels) return TN_ERROR_MEMORY;
+  memcpy(images->labels, idx->data, (size_t)images->rows);
+  for (size_t i = 0; i < idx->count; i++) {
+    const int64_t label = ((const uint8_t *)idx->data)[i];
+    if (label >= data->classes) data->classes = label + 1;
+  }
+  return TN_OK;
+}
+
+static tn_status images_read(struct idx *data, const char *file, const char *labels, int64_t limit,
+                             struct images *images) {
+  tn_idx idx;
+  tn_format_error error;
+  tn_shape shape;
+  if (!tn_idx_read(file, 0, &idx, &error)) return tn_fail(TN_ERROR_IO, "%s", error.text);
+  const size_t count = idx.shape[0];
+  tn_status status = image_shape(data, file, &idx, &shape);
+  if (status == TN_OK && data->features == 0) {
+    data->shape = shape;
+    data->features = 1;
+    for (uint32_t i = 0; i < shape.ndim; i++) data->features *= shape.dim[i];
+    data->divisor = data->scale > 0 ? data->scale : idx.type == TN_IDX_U8 ? 255 : 1;
+  }
+  if (status == TN_OK && (shape.ndim != data->shape.ndim || memcmp(&shape, &data->shape, sizeof shape) != 0))
+    status = tn_fail(TN_ERROR_SHAPE, "%s: images of another shape than the training images", file);
+  images->rows = limit > 0 && (size_t)limit < count ? limit : (int64_t)count;
+  if (status == TN_OK) status = take_images(data, &idx, images->rows, images);
+  tn_idx_free(&idx);
+  if (status < 0 || !*labels) return status;
+  if (!tn_idx_read(labels, 0, &idx, &error)) return tn_fail(TN_ERROR_IO, "%s", error.text);
+  status = take_labels(data, labels, &idx, count, images);
+  tn_idx_free(&idx);
+  return status;
+}
+
+static tn_status idx_create(void *self) {
+  struct idx *data = self;
+  if (*data->test_images && !*data->labels != !*data->test_labels)
+    return tn_fail(TN_ERROR_INVALID, "give labels and test_labels both, or neither");
+  tn_status status = images_read(data, data->images, data->labels, data->limit, &data->train);
+  if (status == TN_OK && *data->test_images)
+    status = images_read(data, data->test_images, data->test_labels, data->test_limit, &data->test);
+  if (status < 0) return status;
+  if (data->class_names.count > data->classes && data->train.labels) data->classes = data->class_names.count;
+  if (data->validation.number > 0 || data->validation.fraction > 0)
+    data->validations = tn_count_of(data->validation, data->train.rows);
+  if (data->validations >= data->train.rows)
+    return tn_fail(TN_ERROR_INVALID, "%lld validation rows leave none of %lld to train on",
+                   (long long)data->validations, (long long)data->train.rows);
+  return TN_OK;
+}
+
+static void idx_destroy(void *self) {
+  struct idx *data = self;
+  images_free(&data->train);
+  images_free(&data->test);
+}
+
+/* The file, first row and number of rows of a part. */
+static tn_status find_part(const struct idx *data, const char *part, const struct images **images,
+                           int64_t *first, int64_t *rows) {
+  const int64_t train = data->train.rows - data->validations;
+  *images = &data->train;
+  *first = 0;
+  if (!*part || strcmp(part, "train") == 0) return *rows = train, TN_OK;
+  if (strcmp(part, "all") == 0) return *rows = data->train.rows, TN_OK;
+  if (strcmp(part, "validation") == 0 && data->validations > 0)
+    return *first = train, *rows = data->validations, TN_OK;
+  if (strcmp(part, "test") == 0 && data->test.rows > 0)
+    return *images = &data->test, *rows = data->test.rows, TN_OK;
+  return tn_fail(TN_ERROR_MISSING, "no part '%s'; there are train, all%s%s", part,
+                 data->validations > 0 ? ", validation" : "", data->test.rows > 0 ? ", test" : "");
+}
+
+static int64_t idx_rows(void *self, const char *part) {
+  const struct images *images;
+  int64_t first, rows;
+  const tn_status status = find_part(self, part, &images, &first, &rows);
+  return status < 0 ? status : rows;
+}
+
+static tn_status idx_describe(void *self, const char *part, tn_spec *spec) {
+  const struct idx *data = self;
+  const struct images *images;
+  int64_t first, rows;
+  const tn_status status = find_part(data, part, &images, &first, &rows);
+  if (status < 0) return status;
+  tn_spec_set(spec, data->shape.ndim == 3 ? "image" : "input", TN_FLOAT, data->shape, 0);
+  if (images->labels) tn_spec_set(spec, "label", TN_I64, (tn_shape){0, {0}}, data->classes);
+  return TN_OK;
+}
+
+/* One image divided by the divisor, in single or double precision. */
+static void copy_image(const struct idx *data, const struct images *images, int64_t row, tn_tensor *x,
+                       int64_t at) {
+  const int64_t n = data->features;
+  const uint8_t *restrict bytes = images->bytes ? images->bytes + row * n : NULL;
+  const float *restrict values = images->values ? images->values + row * n : NULL;
+  if (x->dtype == TN_F64) {
+    double *restrict to = tn_f64(x) + at * n;
+    const double divisor = data->divisor;
+    for (int64_t i = 0; i < n; i++) to[i] = (bytes ? (double)bytes[i] : (double)values[i]) / divisor;
+    return;
+  }
+  float *restrict to = tn_f32(x) + at * n;
+  const float divisor = (float)data->divisor;
+  if (bytes)
+    for (int64_t i = 0; i < n; i++) to[i] = (float)bytes[i] / divisor;
+  else
+    for (int64_t i = 0; i < n; i++) to[i] = values[i] / divisor;
+}
+
+static tn_status idx_read(void *self, const char *part, const int64_t *index, int64_t count,
+                          tn_fields *fields) {
+  const struct idx *data = self;
+  const struct images *images;
+  int64_t first, rows;
+  const tn_status status = find_part(data, part, &images, &first, &rows);
+  if (status < 0) return status;
+  tn_shape shape = {data->shape.ndim + 1, {count}};
+  for (uint32_t i = 0; i < data->shape.ndim; i++) shape.dim[i + 1] = data->shape.dim[i];
+  tn_tensor *x = tn_empty(tn_precision() == TN_F64 ? TN_F64 : TN_F32, shape);
+  for (int64_t i = 0; !tn_poisoned(x) && i < count; i++) copy_image(data, images, first + index[i], x, i);
+  tn_fields_set(fields, data->shape.ndim == 3 ? "image" : "input", x);
+  if (!images->labels) return tn_outcome();
+  tn_tensor *label = tn_empty(TN_I64, TN_SHAPE(count));
+  for (int64_t i = 0; !tn_poisoned(label) && i < count; i++)
+    tn_i64(label)[i] = images->labels[first + index[i]];
+  tn_fields_set(fields, "label", label);
+  return tn_outcome();
+}
+
+static const char *idx_part(void *self, uint32_t i) {
+  const struct idx *data = self;
+  const char *const parts[] = {"train", "all", data->validations > 0 ? "validation" : NULL,
+                               data->test.rows > 0 ? "test" : NULL};
+  for (size_t p = 0; p < TN_ARRAY_LENGTH(parts); p++)
+    if (parts[p] && i-- == 0) return parts[p];
+  return NULL;
+}
+
+static const char *idx_class_name(void *self, const char *field, int64_t label) {
+  const struct idx *data = self;
+  const bool known = strcmp(field, "label") == 0 && label >= 0 && label < (int64_t)data->class_names.count;
+  return known ? data->class_names.items[label] : NULL;
+}
+
+static const tn_dataset idx_table = {.size = sizeof(tn_dataset),
+                                     .rows = idx_rows,
+                                     .describe = idx_describe,
+                                     .read = idx_read,
+                                     .part = idx_part,
+                                     .class_name = idx_class_name};
+static const tn_class idx_class = {
+    .size = sizeof(tn_class),
+    .kind = TN_DATASET,
+    .name = "idx",
+    .summary = "Images and labels in IDX files: MNIST and its descendants",
+    .reference = "LeCun et al. 1998, Gradient-based learning applied to document recognition",
+    TN_CLASS_PARAMS(idx_params),
+    .instance_size = sizeof(struct idx),
+    .vtable = &idx_table,
+    .create = idx_create,
+    .destroy = idx_destroy};
+TN_PLUGIN("dataset_idx", "1.0.0", "MIT", &idx_class)

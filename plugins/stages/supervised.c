@@ -1,0 +1,557 @@
+// SPDX-License-Identifier: MIT
+/* Supervised training: minimises a loss of a model over the batches of a data set. One step is one batch:
+ *
+ *   rows -> transforms -> model -> loss -> gradient -> gradient transforms -> optimizer
+ *
+ * The parameters of model, loss and transforms are trained together, as one joined set. New running
+ * statistics are committed after the optimizer's step. An optimizer that evaluates at other points does so
+ * through the closure, on the same batch and with the same random numbers. With `ema`, or an optimizer that
+ * names its own final parameters, those are what is validated, and what the model keeps at the end.
+ *
+ * Step events carry `loss` (mean since the last event), `lr`, `gradient_norm` (before gradient transforms),
+ * the metrics over the training batches since the last event, and, when it was validated, `validation_loss`
+ * and the metrics as `validation_NAME`. The last event's figures are the stage's results. */
+#include "pass.h"
+#include <tenon/gradient.h>
+#include <tenon/optimizer.h>
+#include <tenon/sampler.h>
+#include <tenon/schedule.h>
+#include <tenon/weighting.h>
+
+/* A component whose parameters are trained, and where they are in the joined set. */
+struct block {
+  const tn_component *component;
+  tn_params *live;
+  uint32_t first, count;
+};
+
+struct supervised {
+  const tn_component *data, *validation, *model, *loss, *optimizer, *schedule, *weighting, *sampler;
+  tn_references transforms, gradient, metrics;
+  tn_count batch;
+  double epochs, ema;
+  int64_t steps, evaluate_every, log_every, evaluation_batch;
+
+  int64_t rows, size, batches; /* of the training data; rows a batch; batches an epoch */
+  int64_t planned;             /* steps */
+  int64_t *index;              /* (size) */
+  int64_t *evaluation_index;   /* (evaluation_batch) */
+  struct block *blocks;        /* model, loss, transforms; those without parameters are left out */
+  uint32_t block_count;
+  tn_params *all, *joined; /* what is trained; joined: the same if it is ours to release, else NULL */
+  tn_params *gradients;    /* like all */
+  tn_params *average;      /* with ema */
+  tn_tensor **tensors;     /* scratch: one an entry of all */
+  const tn_params **transform_params; /* scratch: one a transform */
+  tn_buffer_update *updates;          /* one an entry of the model's set */
+
+  int64_t step, epoch, batch_of_epoch; /* finished ones */
+  double loss_sum, loss_steps;         /* since the last event */
+};
+static const tn_param supervised_params[] = {
+    TN_REFERENCE(struct supervised, data, TN_PARAM_REQUIRED, TN_DATASET, NULL, "training data"),
+    TN_REFERENCE(struct supervised, validation, 0, TN_DATASET, NULL,
+                 "data to validate on, `digits:validation`"),
+    TN_REFERENCES(struct supervised, transforms, 0, TN_TRANSFORM, "",
+                  "in front of the model, in order; fitted on the training data"),
+    TN_REFERENCE(struct supervised, model, TN_PARAM_REQUIRED, TN_MODEL, NULL, "the model to train"),
+    TN_REFERENCE(struct supervised, loss, TN_PARAM_REQUIRED, TN_LOSS, NULL, "what is minimised"),
+    TN_REFERENCE(struct supervised, optimizer, TN_PARAM_REQUIRED, TN_OPTIMIZER, NULL, "how it is minimised"),
+    TN_REFERENCE(struct supervised, schedule, 0, TN_SCHEDULE, NULL,
+                 "factor on the learning rate over time; empty: constant"),
+    TN_REFERENCES(struct supervised, gradient, 0, TN_GRADIENT, "",
+                  "transforms of the gradient in front of the optimizer, in order"),
+    TN_REFERENCE(struct supervised, weighting, 0, TN_WEIGHTING, NULL,
+                 "weights of samples in the loss; empty: all alike"),
+    TN_REFERENCE(struct supervised, sampler, 0, TN_SAMPLER, "sampler.shuffle", "which rows make a batch"),
+    TN_COUNT(struct supervised, batch, "32", "rows a batch, their share, or `full`"),
+    TN_REAL(struct supervised, epochs, "0", 0, INFINITY,
+            "passes over the training data; 10 if `steps` is not given either"),
+    TN_INTEGER(struct supervised, steps, "0", 0, 1e15, "steps", "length in steps, instead of epochs"),
+    TN_REFERENCES(struct supervised, metrics, 0, TN_METRIC, "",
+                  "measured on the training batches and on the validation data"),
+    TN_INTEGER(struct supervised, evaluate_every, "1", 0, 1e15, "epochs",
+               "how often to validate; 0: only at the end"),
+    TN_PARAM_(struct supervised, ema, TN_PARAM_REAL, TN_PARAM_MAX_EXCLUSIVE, "0", 0, 1, NULL, NULL, NULL,
+              "decay of a moving average of the parameters, a step; 0: none"),
+    TN_INTEGER(struct supervised, log_every, "0", 0, 1e15, "steps",
+               "how often to emit an event; 0: some 500 in all"),
+    TN_INTEGER(struct supervised, evaluation_batch, "500", 1, 1 << 20, "rows", "rows a batch in validation"),
+};
+
+static tn_status supervised_check(void *self) {
+  const struct supervised *stage = self;
+  if (stage->steps > 0 && stage->epochs > 0)
+    return tn_fail(TN_ERROR_INVALID, "give steps or epochs, not both");
+  if (stage->weighting && !tn_loss_has_per_sample(stage->loss))
+    return tn_fail(TN_ERROR_INVALID, "'%s' gives no loss a sample, which weighting needs", stage->loss->name);
+  const tn_component *const sets[] = {stage->data, stage->validation};
+  tn_status status = TN_OK;
+  for (size_t i = 0; status >= 0 && i < TN_ARRAY_LENGTH(sets); i++) {
+    if (!sets[i]) continue;
+    tn_spec *own;
+    const tn_spec *fields;
+    status = pass_declare_data(sets[i], &stage->transforms, &own, &fields);
+    if (status >= 0) status = tn_declare_component(stage->model, fields, &fields);
+    if (status >= 0) status = tn_declare_component(stage->loss, fields, NULL);
+    if (status >= 0) status = pass_declare_metrics(&stage->metrics, fields);
+    tn_spec_release(own);
+  }
+  return status;
+}
+
+/* ---- parameters ---- */
+
+static void supervised_release(struct supervised *stage) {
+  tn_params_release(stage->joined);
+  tn_params_release(stage->gradients);
+  tn_params_release(stage->average);
+  tn_free(stage->index);
+  tn_free(stage->evaluation_index);
+  tn_free(stage->blocks);
+  tn_free(stage->tensors);
+  tn_free(stage->transform_params);
+  tn_free(stage->updates);
+  stage->joined = stage->gradients = stage->average = stage->all = NULL;
+  stage->index = stage->evaluation_index = NULL;
+  stage->blocks = NULL;
+  stage->tensors = NULL;
+  stage->transform_params = NULL;
+  stage->updates = NULL;
+  stage->block_count = 0;
+}
+
+static void add_block(struct supervised *stage, const tn_component *component, tn_params *live) {
+  const struct block *last = stage->block_count > 0 ? &stage->blocks[stage->block_count - 1] : NULL;
+  stage->blocks[stage->block_count++] =
+      (struct block){component, live, last ? last->first + last->count : 0, tn_params_count(live)};
+}
+
+/* Puts together what is trained. */
+static tn_status collect_parameters(struct supervised *stage) {
+  const uint32_t most = 2 + stage->transforms.count;
+  stage->blocks = tn_alloc(most * sizeof *stage->blocks);
+  tn_params **sets = tn_alloc(most * sizeof *sets);
+  tn_params *model = tn_parameters(stage->model);
+  tn_status status = stage->blocks && sets && model ? TN_OK : TN_ERROR_MEMORY;
+  if (status == TN_OK) {
+    add_block(stage, stage->model, model);
+    tn_params *live = pass_parameters(stage->loss);
+    if (live) add_block(stage, stage->loss, live);
+    for (uint32_t t = 0; t < stage->transforms.count; t++) {
+      live = pass_parameters(stage->transforms.items[t]);
+      if (live) add_block(stage, stage->transforms.items[t], live);
+    }
+    for (uint32_t b = 0; b < stage->block_count; b++) sets[b] = stage->blocks[b].live;
+    if (stage->block_count > 1) stage->joined = tn_params_join(sets, stage->block_count);
+    stage->all = stage->block_count > 1 ? stage->joined : model;
+    if (!stage->all) status = TN_ERROR_MEMORY;
+  }
+  tn_free(sets);
+  if (status < 0) return status;
+  if (tn_params_numel(stage->all) == 0)
+    return tn_fail(TN_ERROR_INVALID, "'%s' has no parameters to train", stage->model->name);
+  stage->gradients = tn_params_like(stage->all);
+  stage->tensors = tn_alloc((tn_params_count(stage->all) + 1) * sizeof *stage->tensors);
+  stage->transform_params = tn_alloc((stage->transforms.count + 1) * sizeof *stage->transform_params);
+  stage->updates = tn_alloc((tn_params_count(model) + 1) * sizeof *stage->updates);
+  if (stage->ema > 0) stage->average = tn_params_clone(stage->all);
+  const bool made = stage->gradients && stage->tensors && stage->transform_params && stage->updates;
+  return made && (stage->average || stage->ema == 0) ? TN_OK : TN_ERROR_MEMORY;
+}
+
+/* The part of `params` (laid out as `all`) that belongs to `component`; NULL if it has none. */
+static const tn_params *parameters_of(const struct supervised *stage, const tn_params *params,
+                                      const tn_component *component) {
+  for (uint32_t b = 0; b < stage->block_count; b++) {
+    const struct block *block = &stage->blocks[b];
+    if (block->component != component) continue;
+    if (stage->block_count == 1) return params;
+    for (uint32_t i = 0; i < block->count; i++) stage->tensors[i] = tn_param_tensor(params, block->first + i);
+    return tn_params_from_tensors(block->live, stage->tensors);
+  }
+  return NULL;
+}
+
+static void overwrite(tn_tensor *to, const tn_tensor *from) {
+  memcpy(tn_data(to), tn_data(from), (size_t)tn_numel(to) * (to->dl.dtype.bits / 8));
+}
+
+static tn_status commit_buffers(const struct supervised *stage, uint32_t count) {
+  for (uint32_t u = 0; u < count; u++) {
+    const tn_tensor *value = stage->updates[u].value;
+    tn_tensor *buffer = tn_param_tensor(stage->blocks[0].live, stage->updates[u].index);
+    if (tn_poisoned(value)) return tn_outcome();
+    if (value->dtype != buffer->dtype || tn_numel(value) != tn_numel(buffer))
+      return tn_fail(TN_ERROR_SHAPE, "'%s' reports a running statistic of another shape", stage->model->name);
+    overwrite(buffer, value);
+  }
+  return TN_OK;
+}
+
+/* average <- ema average + (1 - ema) w; running statistics are taken as they are. */
+static tn_status update_average(const struct supervised *stage) {
+  if (!stage->average) return TN_OK;
+  for (uint32_t i = 0; i < tn_params_count(stage->all); i++) {
+    tn_param_entry from, to;
+    tn_params_entry(stage->all, i, &from);
+    tn_params_entry(stage->average, i, &to);
+    if (from.group == TN_BUFFER) overwrite(to.tensor, from.tensor);
+  }
+  return tn_params_lerp(stage->average, stage->all, 1 - stage->ema);
+}
+
+/* The parameters to validate and to keep; *own is to be released (NULL: nothing is). */
+static const tn_params *final_parameters(const struct supervised *stage, tn_params **own) {
+  *own = NULL;
+  if (stage->average) return stage->average;
+  if (!tn_optimizer_has_final(stage->optimizer)) return stage->all;
+  *own = tn_params_clone(stage->all);
+  if (!*own || tn_optimizer_final(stage->optimizer, stage->all, *own) < 0) return NULL;
+  return *own;
+}
+
+/* ---- the objective on one batch ---- */
+
+/* One evaluation of it at some parameters. */
+struct evaluation {
+  const tn_params *model_params, *loss_params;
+  tn_fields *inputs, *outputs; /* of the model */
+  tn_fields *fields;           /* both */
+  tn_tensor *per_sample;       /* (n) losses; NULL if nobody asked */
+  tn_rng rng;                  /* of the loss */
+  tn_loss_call call;           /* what the loss was called with */
+};
+
+/* What the closure given to the optimizer knows. */
+struct objective {
+  tn_closure closure; /* first: the closure is the objective */
+  struct supervised *stage;
+  tn_progress progress;
+  const tn_fields *rows; /* as the data set gave them */
+  const int64_t *index;
+  struct evaluation probe; /* the last evaluation through closure.apply */
+};
+
+static tn_status forward(struct objective *o, struct evaluation *e, const tn_params *params,
+                         tn_buffer_update *updates, uint32_t *update_count) {
+  struct supervised *stage = o->stage;
+  *e = (struct evaluation){.inputs = tn_fields_new(), .outputs = tn_fields_new()};
+  for (uint32_t t = 0; t < stage->transforms.count; t++)
+    stage->transform_params[t] = parameters_of(stage, params, stage->transforms.items[t]);
+  e->model_params = parameters_of(stage, params, stage->model);
+  e->loss_params = parameters_of(stage, params, stage->loss);
+  tn_fields_merge(e->inputs, o->rows);
+  tn_status status =
+      pass_transform(&stage->transforms, stage->transform_params, e->inputs, o->index, &o->progress);
+  if (status < 0) return status;
+  return pass_model(stage->model, e->model_params, e->inputs, e->outputs, &o->progress, updates,
+                    update_count);
+}
+
+/* The loss as a function of the model's outputs. */
+static tn_tensor *loss_of(struct objective *o, struct evaluation *e, const tn_fields *outputs) {
+  const struct supervised *stage = o->stage;
+  e->fields = pass_merge(e->inputs, outputs);
+  e->rng = tn_rng_at(stage->loss->name, o->progress.mode == TN_TRAIN ? "train" : "evaluate",
+                     (uint64_t)o->progress.step);
+  e->call = (tn_loss_call){.size = sizeof e->call,
+                           .params = e->loss_params,
+                           .fields = e->fields,
+                           .progress = o->progress,
+                           .rng = &e->rng,
+                           .model = stage->model,
+                           .model_params = e->model_params,
+                           .batch = e->inputs};
+  const tn_sampler *sampler = stage->sampler->vtable;
+  const bool feedback = TN_HAS(sampler, tn_sampler, feedback) && tn_loss_has_per_sample(stage->loss);
+  if (o->progress.mode == TN_EVALUATE || (!stage->weighting && !feedback))
+    return tn_loss_value(stage->loss, &e->call);
+  e->per_sample = tn_loss_per_sample(stage->loss, &e->call);
+  if (!stage->weighting) return tn_mean(e->per_sample);
+  const tn_weighting_call weighting = {.size = sizeof weighting,
+                                       .fields = e->fields,
+                                       .losses = e->per_sample,
+                                       .index = o->index,
+                                       .progress = o->progress};
+  return tn_weighting_combine(stage->weighting, &weighting);
+}
+
+static tn_status objective_evaluate(tn_closure *closure, const tn_params *params, tn_params *gradient,
+                                    double *loss) {
+  struct objective *o = (struct objective *)closure;
+  struct evaluation e;
+  closure->evaluations++;
+  tn_scope_open();
+  const bool recording = tn_record(gradient != NULL);
+  tn_status status = forward(o, &e, params, NULL, NULL);
+  if (status >= 0) {
+    tn_tensor *value = loss_of(o, &e, e.outputs);
+    status = tn_outcome();
+    if (status >= 0) *loss = tn_item(value);
+    if (status >= 0 && gradient) status = tn_grad_params(value, params, gradient);
+  }
+  tn_record(recording);
+  tn_scope_close();
+  return status;
+}
+
+static tn_status objective_apply(tn_closure *closure, const tn_params *params, tn_fields *outputs) {
+  struct objective *o = (struct objective *)closure;
+  closure->evaluations++;
+  const bool recording = tn_record(true);
+  const tn_status status = forward(o, &o->probe, params, NULL, NULL);
+  tn_record(recording);
+  if (status >= 0) tn_fields_merge(outputs, o->probe.outputs);
+  return status;
+}
+
+static tn_tensor *objective_loss(tn_closure *closure, const tn_fields *outputs) {
+  struct objective *o = (struct objective *)closure;
+  const bool recording = tn_record(true);
+  tn_tensor *loss = loss_of(o, &o->probe, outputs);
+  tn_record(recording);
+  return loss;
+}
+
+/* ---- beginning ---- */
+
+static tn_status supervised_begin(void *self) {
+  struct supervised *stage = self;
+  supervised_release(stage);
+  stage->step = stage->epoch = stage->batch_of_epoch = 0;
+  stage->loss_sum = stage->loss_steps = 0;
+  stage->rows = tn_dataset_rows(stage->data);
+  if (stage->rows < 0) return TN_ERROR_MISSING;
+  if (stage->rows == 0) return tn_fail(TN_ERROR_INVALID, "'%s' has no rows", stage->data->name);
+  stage->size = tn_count_of(stage->batch, stage->rows);
+  stage->index = tn_alloc((size_t)stage->size * sizeof *stage->index);
+  stage->evaluation_index = tn_alloc((size_t)stage->evaluation_batch * sizeof *stage->evaluation_index);
+  if (!stage->index || !stage->evaluation_index) return TN_ERROR_MEMORY;
+
+  tn_status status = pass_fit(stage->data, &stage->transforms);
+  if (status >= 0) status = collect_parameters(stage);
+  if (status >= 0) status = tn_optimizer_begin(stage->optimizer, stage->all);
+  for (uint32_t g = 0; status >= 0 && g < stage->gradient.count; g++)
+    status = tn_gradient_begin(stage->gradient.items[g], stage->all);
+  if (status >= 0 && stage->weighting) status = tn_weighting_begin(stage->weighting, stage->data);
+  if (status >= 0) status = tn_sampler_begin(stage->sampler, stage->data, stage->rows, stage->size);
+  if (status < 0) return status;
+  for (uint32_t m = 0; m < stage->metrics.count; m++) tn_metric_reset(stage->metrics.items[m]);
+
+  stage->batches = tn_sampler_batches(stage->sampler, stage->rows, stage->size);
+  if (stage->batches < 1) stage->batches = 1;
+  const double epochs = stage->epochs > 0 ? stage->epochs : 10;
+  stage->planned = stage->steps > 0 ? stage->steps : (int64_t)ceil(epochs * (double)stage->batches - 1e-9);
+  if (stage->planned < 1) stage->planned = 1;
+  if (tn_smoke() && stage->planned > 3) stage->planned = 3;
+  return TN_OK;
+}
+
+static void supervised_progress(void *self, tn_progress *progress) {
+  const struct supervised *stage = self;
+  const double batches = stage->batches > 0 ? (double)stage->batches : 1;
+  *progress = (tn_progress){.size = sizeof *progress,
+                            .mode = TN_TRAIN,
+                            .step = stage->step,
+                            .steps = stage->planned,
+                            .epoch = (double)stage->epoch + (double)stage->batch_of_epoch / batches,
+                            .epochs = (double)stage->planned / batches};
+}
+
+/* ---- validation ---- */
+
+/* Adds one batch's metrics and the sum of its losses. */
+static tn_status validate_batch(struct supervised *stage, const tn_params *params, int64_t first,
+                                int64_t count, const tn_progress *progress, double *sum) {
+  struct evaluation e;
+  tn_fields *rows = tn_fields_new();
+  for (int64_t i = 0; i < count; i++) stage->evaluation_index[i] = first + i;
+  struct objective o = {
+      .stage = stage, .progress = *progress, .rows = rows, .index = stage->evaluation_index};
+  tn_status status = tn_dataset_read(stage->validation, stage->evaluation_index, count, rows);
+  if (status >= 0) status = forward(&o, &e, params, NULL, NULL);
+  if (status < 0) return status;
+  tn_tensor *loss = loss_of(&o, &e, e.outputs);
+  status = tn_outcome();
+  if (status >= 0) status = pass_update_metrics(&stage->metrics, e.fields);
+  if (status >= 0) *sum += tn_item(loss) * (double)count;
+  return status;
+}
+
+static tn_status validate(struct supervised *stage, struct figures *figures) {
+  tn_params *own;
+  const tn_params *params = final_parameters(stage, &own);
+  int64_t rows = tn_dataset_rows(stage->validation);
+  tn_status status = !params ? TN_ERROR_INVALID : rows < 0 ? TN_ERROR_MISSING : TN_OK;
+  if (tn_smoke() && rows > 64) rows = 64;
+  tn_progress progress;
+  supervised_progress(stage, &progress);
+  progress.mode = TN_EVALUATE;
+  const bool recording = tn_record(false);
+  double sum = 0;
+  for (int64_t first = 0; status >= 0 && first < rows; first += stage->evaluation_batch) {
+    const int64_t left = rows - first;
+    tn_scope_open();
+    status = validate_batch(stage, params, first,
+                            left < stage->evaluation_batch ? left : stage->evaluation_batch, &progress, &sum);
+    tn_scope_close();
+  }
+  tn_record(recording);
+  tn_params_release(own);
+  if (status < 0) return status;
+  if (rows > 0) figures_add(figures, "validation_", "loss", sum / (double)rows);
+  return figures_metrics(figures, "validation_", &stage->metrics, true);
+}
+
+/* ---- one step ---- */
+
+static tn_status report(struct supervised *stage, double lr, double gradient_norm, bool validates,
+                        bool last) {
+  tn_progress progress;
+  supervised_progress(stage, &progress);
+  struct figures figures;
+  figures_start(&figures);
+  figures_add(&figures, "", "loss", stage->loss_sum / stage->loss_steps);
+  stage->loss_sum = stage->loss_steps = 0;
+  tn_status status = figures_metrics(&figures, "", &stage->metrics, true);
+  if (status >= 0 && validates) status = validate(stage, &figures);
+  if (status < 0) return status;
+  for (uint32_t i = 0; last && i < figures.count; i++)
+    tn_emit_result(figures.values[i].name, figures.values[i].value);
+  if (!isnan(lr)) figures_add(&figures, "", "lr", lr);
+  figures_add(&figures, "", "gradient_norm", gradient_norm);
+  tn_emit_step(&progress, figures.values, figures.count);
+  return TN_OK;
+}
+
+static tn_status transform_gradient(struct supervised *stage, double loss, const tn_progress *progress) {
+  const tn_gradient_call call = {.size = sizeof call,
+                                 .count = 1,
+                                 .params = stage->all,
+                                 .gradients = &stage->gradients,
+                                 .losses = &loss,
+                                 .progress = *progress};
+  tn_status status = TN_OK;
+  for (uint32_t g = 0; status >= 0 && g < stage->gradient.count; g++)
+    status = tn_gradient_apply(stage->gradient.items[g], &call);
+  return status;
+}
+
+/* What follows the update, without recording. */
+static tn_status after_update(struct supervised *stage, const struct evaluation *e, uint32_t updates,
+                              int64_t count) {
+  tn_status status = commit_buffers(stage, updates);
+  if (status >= 0) status = tn_loss_after_step(stage->loss, &e->call);
+  if (status >= 0) status = update_average(stage);
+  if (status >= 0) status = pass_update_metrics(&stage->metrics, e->fields);
+  if (status < 0 || !e->per_sample) return status;
+  const tn_tensor *scores = tn_cast(e->per_sample, TN_F64); /* (n) */
+  if (tn_poisoned(scores) || tn_numel(scores) != count) return tn_outcome();
+  return tn_sampler_feedback(stage->sampler, stage->index, tn_f64(scores), count);
+}
+
+static tn_status supervised_step(void *self) {
+  struct supervised *stage = self;
+  int64_t count = 0;
+  bool epoch_ends = false;
+  tn_fields *rows = tn_fields_new();
+  struct objective o = {.closure = {sizeof o.closure, 1, objective_evaluate, objective_apply, objective_loss},
+                        .stage = stage,
+                        .rows = rows,
+                        .index = stage->index};
+  supervised_progress(stage, &o.progress);
+
+  tn_status status = tn_sampler_next(stage->sampler, stage->index, &count, &epoch_ends);
+  if (status >= 0) status = tn_dataset_read(stage->data, stage->index, count, rows);
+  if (status < 0) return status;
+  struct evaluation e;
+  uint32_t updates = 0;
+  status = forward(&o, &e, stage->all, stage->updates, &updates);
+  if (status < 0) return status;
+  tn_tensor *value = loss_of(&o, &e, e.outputs);
+  if (tn_failed()) return tn_outcome();
+  const double loss = tn_item(value);
+  const double factor = stage->schedule ? tn_schedule_factor(stage->schedule, &o.progress) : 1;
+  const double lr = tn_optimizer_learning_rate(stage->optimizer, factor);
+  if (!isfinite(loss))
+    return tn_fail(
+        TN_ERROR_DIVERGED,
+        "the loss became %g in step %lld (learning rate %g): try a smaller one, or gradient.clip_norm", loss,
+        (long long)stage->step + 1, lr);
+
+  const bool last = stage->step + 1 >= stage->planned;
+  const int64_t every = stage->log_every > 0 ? stage->log_every : (stage->planned + 499) / 500;
+  const int64_t epoch = stage->epoch + epoch_ends;
+  const bool due = epoch_ends && stage->evaluate_every > 0 && epoch % stage->evaluate_every == 0;
+  const bool validates = stage->validation && (last || due);
+  const bool logs = last || validates || stage->step == 0 || (stage->step + 1) % every == 0;
+  const bool observed = stage->schedule && tn_schedule_observes(stage->schedule);
+
+  status = tn_grad_params(value, stage->all, stage->gradients);
+  const double norm = status >= 0 && (logs || observed) ? tn_params_norm(stage->gradients) : 0;
+  if (status >= 0) status = transform_gradient(stage, loss, &o.progress);
+  if (status < 0) return status;
+  const tn_optimizer_step step = {.size = sizeof step,
+                                  .params = stage->all,
+                                  .gradient = stage->gradients,
+                                  .loss = loss,
+                                  .schedule = factor,
+                                  .step = stage->step + 1,
+                                  .closure = &o.closure};
+  status = tn_optimizer_update(stage->optimizer, &step);
+  if (status < 0) return status;
+  const bool recording = tn_record(false);
+  status = after_update(stage, &e, updates, count);
+  tn_record(recording);
+  if (status < 0) return status;
+
+  stage->step++;
+  stage->epoch = epoch;
+  stage->batch_of_epoch = epoch_ends ? 0 : stage->batch_of_epoch + 1;
+  stage->loss_sum += loss;
+  stage->loss_steps++;
+  supervised_progress(stage, &o.progress);
+  if (observed) tn_schedule_observe(stage->schedule, &o.progress, loss, norm);
+  if (logs) status = report(stage, lr, norm, validates, last);
+  return status < 0 ? status : last ? TN_DONE : TN_OK;
+}
+
+/* The model keeps its final parameters. */
+static tn_status supervised_end(void *self) {
+  struct supervised *stage = self;
+  tn_params *own;
+  const tn_params *params = final_parameters(stage, &own);
+  tn_status status = params ? TN_OK : TN_ERROR_INVALID;
+  if (params && params != stage->all) status = tn_params_copy(stage->all, params);
+  tn_params_release(own);
+  supervised_release(stage);
+  return status;
+}
+
+static void supervised_destroy(void *self) { supervised_release(self); }
+
+static tn_status supervised_state(void *self, const tn_visitor *visitor) {
+  struct supervised *stage = self;
+  tn_visit_integer(visitor, "step", &stage->step);
+  tn_visit_integer(visitor, "epoch", &stage->epoch);
+  tn_visit_integer(visitor, "batch", &stage->batch_of_epoch);
+  tn_visit_real(visitor, "loss_sum", &stage->loss_sum);
+  tn_status status = tn_visit_real(visitor, "loss_steps", &stage->loss_steps);
+  bool averaged = stage->average != NULL;
+  if (status >= 0) status = tn_visit_boolean(visitor, "averaged", &averaged);
+  return status >= 0 && averaged ? tn_visit_params(visitor, "average", &stage->average) : status;
+}
+
+static const tn_stage supervised_table = {sizeof supervised_table, supervised_check, supervised_begin,
+                                          supervised_step,         supervised_end,   supervised_progress};
+static const tn_class supervised_class = {.size = sizeof(tn_class),
+                                          .kind = TN_STAGE,
+                                          .name = "supervised",
+                                          .summary = "Trains a model on a data set",
+                                          TN_CLASS_PARAMS(supervised_params),
+                                          .instance_size = sizeof(struct supervised),
+                                          .vtable = &supervised_table,
+                                          .destroy = supervised_destroy,
+                                          .state = supervised_state};
+TN_PLUGIN("stage_supervised", "1.0.0", "MIT", &supervised_class)
