@@ -15,8 +15,8 @@ struct tn_expression {
   uint32_t variable_count;
   bool claim;
   uint32_t node_count;
-  tn_node *nodes; /* the last one is the value */
-  tn_step *steps;
+  tn_formula_node *nodes; /* the last one is the value */
+  tn_formula_step *steps;
 };
 
 static void release(tn_expression *expression) {
@@ -36,7 +36,7 @@ static void *copy(const void *data, size_t bytes) {
 }
 
 /* Splits "TP|FP" into the variables. */
-static tn_status give_names(tn_parsed *parsed, const char *names) {
+static tn_status give_names(tn_formula_parsed *parsed, const char *names) {
   size_t length = strlen(names);
   if (length >= sizeof parsed->words)
     return tn_fail(TN_ERROR_INTERNAL, "an expression's list of variables is longer than %u bytes",
@@ -55,7 +55,7 @@ static tn_status give_names(tn_parsed *parsed, const char *names) {
 }
 
 /* The lasting form of what was parsed. */
-static tn_expression *finish(const char *text, const tn_parsed *parsed) {
+static tn_expression *finish(const char *text, const tn_formula_parsed *parsed) {
   tn_expression *expression = tn_alloc(sizeof *expression);
   if (!expression) return NULL;
   expression->claim = parsed->vocabulary == TN_NAMES_CLAIM;
@@ -73,16 +73,16 @@ static tn_expression *finish(const char *text, const tn_parsed *parsed) {
   }
   for (uint32_t i = 0; i < expression->variable_count; i++)
     expression->variables[i].name = expression->words + (parsed->variables[i].name - parsed->words);
-  tn_plan_steps(expression->nodes, expression->node_count, expression->steps);
+  tn_formula_plan(expression->nodes, expression->node_count, expression->steps);
   return expression;
 }
 
 static tn_expression *compile_with(const char *text, tn_vocabulary vocabulary, const char *names) {
-  tn_parsed *parsed = tn_alloc(sizeof *parsed);
+  tn_formula_parsed *parsed = tn_alloc(sizeof *parsed);
   if (!parsed) return NULL;
   parsed->vocabulary = vocabulary;
   tn_status status = vocabulary == TN_NAMES_GIVEN ? give_names(parsed, names) : TN_OK;
-  if (status == TN_OK) status = tn_parse_expression(text, parsed);
+  if (status == TN_OK) status = tn_formula_parse(text, parsed);
   tn_expression *expression = status == TN_OK ? finish(text, parsed) : NULL;
   tn_free(parsed);
   return expression;
@@ -101,28 +101,28 @@ static const char *variable(const tn_expression *expression, uint32_t index) {
 /* The values of all nodes. */
 static void run(const tn_expression *expression, const double *values, double *slots) {
   for (uint32_t i = 0; i < expression->node_count; i++) {
-    const tn_node *n = &expression->nodes[i];
+    const tn_formula_node *n = &expression->nodes[i];
     if (n->operation == TN_OP_CONSTANT)
       slots[i] = n->constant;
     else if (n->operation == TN_OP_VARIABLE)
       slots[i] = values[n->operand[0]];
     else {
       double operand[3] = {0};
-      for (uint32_t j = 0; j < tn_operation_arity(n->operation); j++) operand[j] = slots[n->operand[j]];
-      slots[i] = tn_operation_value(n->operation, operand[0], operand[1], operand[2]);
+      for (uint32_t j = 0; j < tn_formula_arity(n->operation); j++) operand[j] = slots[n->operand[j]];
+      slots[i] = tn_formula_value(n->operation, operand[0], operand[1], operand[2]);
     }
   }
 }
 
 static double evaluate(const tn_expression *expression, const double *values) {
-  double slots[TN_GRAPH_NODES];
+  double slots[TN_FORMULA_NODES];
   run(expression, values, slots);
   return slots[expression->node_count - 1];
 }
 
 static tn_tensor *apply(const tn_expression *expression, tn_tensor *const *values) {
-  return tn_run_steps(expression->nodes, expression->steps, expression->node_count, values,
-                      expression->variable_count);
+  return tn_formula_run(expression->nodes, expression->steps, expression->node_count, values,
+                        expression->variable_count);
 }
 
 const tn_expression_service tn_expression_table = {
@@ -146,15 +146,15 @@ const tn_claim_result *tn_claim_at(const tn_expression *claim, uint32_t index) {
 
 tn_status tn_expression_fail(const tn_expression *expression, uint32_t column, const char *format, ...) {
   uint32_t offset = 0, length = (uint32_t)strlen(expression->text);
-  while (offset < length && tn_scan_column(expression->text, offset) < column) offset++;
+  while (offset < length && tn_formula_column(expression->text, offset) < column) offset++;
   va_list arguments;
   va_start(arguments, format);
-  tn_status status = tn_scan_fail(expression->text, offset, format, arguments);
+  tn_status status = tn_formula_fail(expression->text, offset, format, arguments);
   va_end(arguments);
   return status;
 }
 
-static const char *comparison_sign(tn_operation operation) {
+static const char *comparison_sign(tn_formula_operation operation) {
   switch (operation) {
   case TN_OP_LESS: return "<";
   case TN_OP_LESS_EQUAL: return "<=";
@@ -168,13 +168,13 @@ static const char *comparison_sign(tn_operation operation) {
 
 tn_status tn_claim_judge(const tn_expression *claim, tn_claim_resolve resolve, void *context,
                          tn_claim_verdict *verdict) {
-  double values[TN_EXPRESSION_VARIABLES], slots[TN_GRAPH_NODES];
+  double values[TN_EXPRESSION_VARIABLES], slots[TN_FORMULA_NODES];
   for (uint32_t i = 0; i < claim->variable_count; i++) {
     tn_status status = resolve(context, &claim->variables[i], &values[i]);
     if (status != TN_OK) return status;
   }
   run(claim, values, slots);
-  const tn_node *root = &claim->nodes[claim->node_count - 1];
+  const tn_formula_node *root = &claim->nodes[claim->node_count - 1];
   verdict->value = slots[claim->node_count - 1];
   verdict->comparison = comparison_sign(root->operation);
   verdict->left = verdict->comparison ? slots[root->operand[0]] : NAN;

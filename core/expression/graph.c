@@ -4,14 +4,10 @@
 #include <math.h>
 #include <string.h>
 
-uint32_t tn_operation_arity(tn_operation operation) {
+uint32_t tn_formula_arity(tn_formula_operation operation) {
   if (operation <= TN_OP_VARIABLE) return 0;
   if (operation < TN_OP_ADD) return 1;
   return operation < TN_OP_WHERE ? 2 : 3;
-}
-
-bool tn_operation_is_truth(tn_operation operation) {
-  return operation == TN_OP_NOT || (operation >= TN_OP_LESS && operation <= TN_OP_OR);
 }
 
 static double sigmoid(double x) {
@@ -19,7 +15,7 @@ static double sigmoid(double x) {
   return x >= 0 ? 1 / (1 + e) : e / (1 + e);
 }
 
-double tn_operation_value(tn_operation operation, double x, double y, double z) {
+double tn_formula_value(tn_formula_operation operation, double x, double y, double z) {
   switch (operation) {
   case TN_OP_CONSTANT:
   case TN_OP_VARIABLE: return x;
@@ -59,51 +55,51 @@ double tn_operation_value(tn_operation operation, double x, double y, double z) 
 }
 
 /* Not comparisons: what a claim compares keeps its sides. */
-static bool commutes(tn_operation operation) {
+static bool commutes(tn_formula_operation operation) {
   return operation == TN_OP_ADD || operation == TN_OP_MULTIPLY || operation == TN_OP_AND ||
          operation == TN_OP_OR;
 }
 
 /* Equal as bits, so that 0 and -0 stay apart and NaN equals itself. */
-static bool same(const tn_node *a, const tn_node *b) {
+static bool same(const tn_formula_node *a, const tn_formula_node *b) {
   return a->operation == b->operation && !memcmp(a->operand, b->operand, sizeof a->operand) &&
          !memcmp(&a->constant, &b->constant, sizeof a->constant);
 }
 
-static bool is_constant(const tn_graph *graph, uint32_t node, double value) {
+static bool is_constant(const tn_formula_graph *graph, uint32_t node, double value) {
   return graph->nodes[node].operation == TN_OP_CONSTANT && graph->nodes[node].constant == value;
 }
 
-/* x * 1, x / 1, x^1 and -(-x) are x, exactly. TN_GRAPH_NODES: nothing of the kind. */
-static uint32_t shorter(const tn_graph *graph, const tn_node *node) {
+/* x * 1, x / 1, x^1 and -(-x) are x, exactly. TN_FORMULA_NODES: nothing of the kind. */
+static uint32_t shorter(const tn_formula_graph *graph, const tn_formula_node *node) {
   uint32_t x = node->operand[0], y = node->operand[1];
   switch (node->operation) {
   case TN_OP_MULTIPLY:
     if (is_constant(graph, x, 1)) return y;
-    return is_constant(graph, y, 1) ? x : TN_GRAPH_NODES;
+    return is_constant(graph, y, 1) ? x : TN_FORMULA_NODES;
   case TN_OP_DIVIDE:
-  case TN_OP_POWER: return is_constant(graph, y, 1) ? x : TN_GRAPH_NODES;
+  case TN_OP_POWER: return is_constant(graph, y, 1) ? x : TN_FORMULA_NODES;
   case TN_OP_NEGATE:
-    return graph->nodes[x].operation == TN_OP_NEGATE ? graph->nodes[x].operand[0] : TN_GRAPH_NODES;
-  default: return TN_GRAPH_NODES;
+    return graph->nodes[x].operation == TN_OP_NEGATE ? graph->nodes[x].operand[0] : TN_FORMULA_NODES;
+  default: return TN_FORMULA_NODES;
   }
 }
 
-uint32_t tn_graph_node(tn_graph *graph, tn_node node) {
-  uint32_t arity = tn_operation_arity(node.operation);
+uint32_t tn_formula_add(tn_formula_graph *graph, tn_formula_node node) {
+  uint32_t arity = tn_formula_arity(node.operation);
   double value[3] = {0};
   bool constant = arity > 0;
   for (uint32_t i = 0; i < arity; i++) {
-    if (node.operand[i] >= graph->count) return TN_GRAPH_NODES; // an operand that found no room
-    const tn_node *operand = &graph->nodes[node.operand[i]];
+    if (node.operand[i] >= graph->count) return TN_FORMULA_NODES; // an operand that found no room
+    const tn_formula_node *operand = &graph->nodes[node.operand[i]];
     constant &= operand->operation == TN_OP_CONSTANT;
     value[i] = operand->constant;
   }
   if (constant)
-    return tn_graph_constant(graph, tn_operation_value(node.operation, value[0], value[1], value[2]));
+    return tn_formula_constant(graph, tn_formula_value(node.operation, value[0], value[1], value[2]));
   if (arity > 0) {
     uint32_t known = shorter(graph, &node);
-    if (known < TN_GRAPH_NODES) return known;
+    if (known < TN_FORMULA_NODES) return known;
   }
   if (commutes(node.operation) && node.operand[0] > node.operand[1]) {
     uint32_t first = node.operand[0];
@@ -112,27 +108,26 @@ uint32_t tn_graph_node(tn_graph *graph, tn_node node) {
   }
   for (uint32_t i = 0; i < graph->count; i++)
     if (same(&graph->nodes[i], &node)) return i;
-  if (graph->count == TN_GRAPH_NODES) return TN_GRAPH_NODES;
+  if (graph->count == TN_FORMULA_NODES) return TN_FORMULA_NODES;
   graph->nodes[graph->count] = node;
   return graph->count++;
 }
 
-uint32_t tn_graph_constant(tn_graph *graph, double value) {
-  return tn_graph_node(graph, (tn_node){.operation = TN_OP_CONSTANT, .constant = value});
+uint32_t tn_formula_constant(tn_formula_graph *graph, double value) {
+  return tn_formula_add(graph, (tn_formula_node){.operation = TN_OP_CONSTANT, .constant = value});
 }
 
-void tn_graph_trim(tn_graph *graph, uint32_t root) {
-  bool needed[TN_GRAPH_NODES] = {false};
-  uint32_t moved[TN_GRAPH_NODES], count = 0;
+void tn_formula_trim(tn_formula_graph *graph, uint32_t root) {
+  bool needed[TN_FORMULA_NODES] = {false};
+  uint32_t moved[TN_FORMULA_NODES], count = 0;
   needed[root] = true;
   for (uint32_t i = root + 1; i-- > 0;)
-    for (uint32_t j = 0; needed[i] && j < tn_operation_arity(graph->nodes[i].operation); j++)
+    for (uint32_t j = 0; needed[i] && j < tn_formula_arity(graph->nodes[i].operation); j++)
       needed[graph->nodes[i].operand[j]] = true;
   for (uint32_t i = 0; i <= root; i++) {
     if (!needed[i]) continue;
-    tn_node node = graph->nodes[i];
-    for (uint32_t j = 0; j < tn_operation_arity(node.operation); j++)
-      node.operand[j] = moved[node.operand[j]];
+    tn_formula_node node = graph->nodes[i];
+    for (uint32_t j = 0; j < tn_formula_arity(node.operation); j++) node.operand[j] = moved[node.operand[j]];
     moved[i] = count;
     graph->nodes[count++] = node;
   }

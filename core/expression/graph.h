@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef enum tn_operation {
+typedef enum tn_formula_operation {
   TN_OP_CONSTANT,
   TN_OP_VARIABLE,
   // of one operand
@@ -43,31 +43,30 @@ typedef enum tn_operation {
   TN_OP_OR,
   // of three
   TN_OP_WHERE
-} tn_operation;
+} tn_formula_operation;
 
-typedef struct tn_node {
-  tn_operation operation;
+typedef struct tn_formula_node {
+  tn_formula_operation operation;
   uint32_t operand[3]; /* nodes; VARIABLE: operand[0] is the variable's number */
   double constant;     /* of CONSTANT */
-} tn_node;
+} tn_formula_node;
 
-#define TN_GRAPH_NODES 1024u
+#define TN_FORMULA_NODES 1024u
 
-typedef struct tn_graph {
+typedef struct tn_formula_graph {
   uint32_t count;
-  tn_node nodes[TN_GRAPH_NODES];
-} tn_graph;
+  tn_formula_node nodes[TN_FORMULA_NODES];
+} tn_formula_graph;
 
-uint32_t tn_operation_arity(tn_operation operation);
-/* Comparisons and logic, whose value is 0 or 1. */
-bool tn_operation_is_truth(tn_operation operation);
+uint32_t tn_formula_arity(tn_formula_operation operation);
 /* The operation on numbers. */
-double tn_operation_value(tn_operation operation, double x, double y, double z);
+double tn_formula_value(tn_formula_operation operation, double x, double y, double z);
 
-/* The node for an operation on nodes: an old one, a constant, or a new one. TN_GRAPH_NODES if it is full. */
-uint32_t tn_graph_node(tn_graph *graph, tn_node node);
-uint32_t tn_graph_constant(tn_graph *graph, double value);
+/* The node for an operation on nodes: an old one, a constant, or a new one. TN_FORMULA_NODES if it is full.
+ */
+uint32_t tn_formula_add(tn_formula_graph *graph, tn_formula_node node);
+uint32_t tn_formula_constant(tn_formula_graph *graph, double value);
 /* Drops what `root` does not need; the root is the last node then. */
-void tn_graph_trim(tn_graph *graph, uint32_t root);
+void tn_formula_trim(tn_formula_graph *graph, uint32_t root);
 
 #endif

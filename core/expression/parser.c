@@ -8,8 +8,8 @@
 
 typedef struct tn_parser {
   const char *text;
-  tn_parsed *parsed;
-  tn_token token; /* the next one */
+  tn_formula_parsed *parsed;
+  tn_formula_token token; /* the next one */
   uint32_t depth;
   bool failed;
 } tn_parser;
@@ -19,7 +19,7 @@ enum { OR = 1, AND, NOT, COMPARISON, SUM, PRODUCT, SIGN, POWER };
 
 typedef struct tn_operator {
   int binding;
-  tn_operation operation;
+  tn_formula_operation operation;
 } tn_operator;
 static const tn_operator operators[] = {
     [TN_TOKEN_OR] = {OR, TN_OP_OR},
@@ -41,7 +41,7 @@ static const tn_operator operators[] = {
 /* Functions on numbers; arity 0: one argument or more. */
 static const struct {
   const char *name;
-  tn_operation operation;
+  tn_formula_operation operation;
   uint32_t arity;
 } functions[] = {
     {"abs", TN_OP_ABS, 1},     {"sqrt", TN_OP_SQRT, 1},   {"exp", TN_OP_EXP, 1},
@@ -58,13 +58,13 @@ static const char *const claim_functions[] = {"mean", "std", "all", "any", "min"
 typedef struct tn_name {
   char text[64];
 } tn_name;
-static tn_name name_of(const tn_parser *parser, tn_token token) {
+static tn_name name_of(const tn_parser *parser, tn_formula_token token) {
   tn_name name;
-  tn_scan_print(parser->text + token.start, token.length, name.text, sizeof name.text);
+  tn_formula_print(parser->text + token.start, token.length, name.text, sizeof name.text);
   return name;
 }
 
-static bool is_name(const tn_parser *parser, tn_token token, const char *name) {
+static bool is_name(const tn_parser *parser, tn_formula_token token, const char *name) {
   return strlen(name) == token.length && !memcmp(parser->text + token.start, name, token.length);
 }
 
@@ -74,16 +74,16 @@ TN_PRINTF(3, 4)
 static uint32_t fail(tn_parser *parser, uint32_t offset, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  if (!parser->failed) tn_scan_fail(parser->text, offset, format, arguments);
+  if (!parser->failed) tn_formula_fail(parser->text, offset, format, arguments);
   va_end(arguments);
   parser->failed = true;
   parser->token.type = TN_TOKEN_END;
-  return TN_GRAPH_NODES;
+  return TN_FORMULA_NODES;
 }
 
 /* The token that stands where `wanted` should. */
 static uint32_t fail_token(tn_parser *parser, const char *wanted) {
-  tn_token token = parser->token;
+  tn_formula_token token = parser->token;
   if (token.type == TN_TOKEN_END) return fail(parser, token.start, "%s expected at the end", wanted);
   tn_name name = name_of(parser, token);
   if (token.type == TN_TOKEN_WRONG)
@@ -92,7 +92,7 @@ static uint32_t fail_token(tn_parser *parser, const char *wanted) {
   return fail(parser, token.start, "%s expected before '%s'", wanted, name.text);
 }
 
-static uint32_t fail_function(tn_parser *parser, tn_token token) {
+static uint32_t fail_function(tn_parser *parser, tn_formula_token token) {
   const char *candidates[TN_ARRAY_LENGTH(functions) + TN_ARRAY_LENGTH(claim_functions)];
   uint32_t count = 0;
   for (; count < TN_ARRAY_LENGTH(functions); count++) candidates[count] = functions[count].name;
@@ -110,8 +110,8 @@ static bool is_close_pair(const char *a, const char *b) {
   return strlen(a) == 2 && strlen(b) == 2 && (a[0] == b[0] || a[1] == b[1]);
 }
 
-static uint32_t fail_variable(tn_parser *parser, tn_token token) {
-  const tn_parsed *parsed = parser->parsed;
+static uint32_t fail_variable(tn_parser *parser, tn_formula_token token) {
+  const tn_formula_parsed *parsed = parser->parsed;
   const char *candidates[TN_EXPRESSION_VARIABLES];
   char known[160] = "";
   for (uint32_t i = 0; i < parsed->variable_count; i++) {
@@ -132,27 +132,27 @@ static uint32_t fail_variable(tn_parser *parser, tn_token token) {
 /* ---- names ---- */
 
 static void next(tn_parser *parser) {
-  parser->token = tn_scan(parser->text, parser->token.start + parser->token.length);
+  parser->token = tn_formula_scan(parser->text, parser->token.start + parser->token.length);
 }
 
-static bool take(tn_parser *parser, tn_token_type type) {
+static bool take(tn_parser *parser, tn_formula_token_type type) {
   if (parser->token.type != type) return false;
   next(parser);
   return true;
 }
 
-static uint32_t node(tn_parser *parser, tn_operation operation, uint32_t x, uint32_t y, uint32_t z) {
-  if (parser->failed) return TN_GRAPH_NODES;
+static uint32_t node(tn_parser *parser, tn_formula_operation operation, uint32_t x, uint32_t y, uint32_t z) {
+  if (parser->failed) return TN_FORMULA_NODES;
   uint32_t made =
-      tn_graph_node(&parser->parsed->graph, (tn_node){.operation = operation, .operand = {x, y, z}});
-  if (made == TN_GRAPH_NODES)
-    fail(parser, parser->token.start, "more than %u different operations", TN_GRAPH_NODES);
+      tn_formula_add(&parser->parsed->graph, (tn_formula_node){.operation = operation, .operand = {x, y, z}});
+  if (made == TN_FORMULA_NODES)
+    fail(parser, parser->token.start, "more than %u different operations", TN_FORMULA_NODES);
   return made;
 }
 
-static const char *store(tn_parser *parser, tn_token token) {
+static const char *store(tn_parser *parser, tn_formula_token token) {
   // the words are parts of the text with at least one byte between any two: they fit
-  tn_parsed *parsed = parser->parsed;
+  tn_formula_parsed *parsed = parser->parsed;
   char *word = parsed->words + parsed->words_used;
   memcpy(word, parser->text + token.start, token.length);
   word[token.length] = 0;
@@ -161,8 +161,8 @@ static const char *store(tn_parser *parser, tn_token token) {
 }
 
 /* The variable for a name or, in a claim, for `function` of a name; a new one if names are free. */
-static uint32_t variable(tn_parser *parser, const char *function, tn_token token) {
-  tn_parsed *parsed = parser->parsed;
+static uint32_t variable(tn_parser *parser, const char *function, tn_formula_token token) {
+  tn_formula_parsed *parsed = parser->parsed;
   uint32_t i = 0;
   for (; i < parsed->variable_count; i++)
     if (is_name(parser, token, parsed->variables[i].name) && !strcmp(parsed->variables[i].function, function))
@@ -171,7 +171,7 @@ static uint32_t variable(tn_parser *parser, const char *function, tn_token token
   if (i == TN_EXPRESSION_VARIABLES)
     return fail(parser, token.start, "more than %u names", TN_EXPRESSION_VARIABLES);
   parsed->variables[i] =
-      (tn_claim_result){function, store(parser, token), tn_scan_column(parser->text, token.start)};
+      (tn_claim_result){function, store(parser, token), tn_formula_column(parser->text, token.start)};
   parsed->variable_count++;
   return node(parser, TN_OP_VARIABLE, i, 0, 0);
 }
@@ -182,12 +182,12 @@ static uint32_t parse(tn_parser *parser, int binding);
 
 /* mean(lion.test.accuracy): true if `name` is a function on results and is used as one. The next token is the
  * opening parenthesis. */
-static bool parse_result(tn_parser *parser, tn_token name, uint32_t *value) {
+static bool parse_result(tn_parser *parser, tn_formula_token name, uint32_t *value) {
   for (uint32_t i = 0; i < TN_ARRAY_LENGTH(claim_functions); i++) {
     if (!is_name(parser, name, claim_functions[i])) continue;
-    tn_token result;
+    tn_formula_token result;
     bool also_number = i >= 4; // min(a, b)
-    if (tn_scan_result(parser->text, parser->token.start + 1, &result)) {
+    if (tn_formula_scan_result(parser->text, parser->token.start + 1, &result)) {
       *value = variable(parser, claim_functions[i], result);
       if (parser->failed) return true;
       parser->token = result;
@@ -204,8 +204,8 @@ static bool parse_result(tn_parser *parser, tn_token name, uint32_t *value) {
 }
 
 /* The next token is the opening parenthesis. */
-static uint32_t parse_call(tn_parser *parser, tn_token name) {
-  uint32_t value = TN_GRAPH_NODES;
+static uint32_t parse_call(tn_parser *parser, tn_formula_token name) {
+  uint32_t value = TN_FORMULA_NODES;
   if (parser->parsed->vocabulary == TN_NAMES_CLAIM && parse_result(parser, name, &value)) return value;
   uint32_t f = 0;
   while (f < TN_ARRAY_LENGTH(functions) && !is_name(parser, name, functions[f].name)) f++;
@@ -220,7 +220,7 @@ static uint32_t parse_call(tn_parser *parser, tn_token name) {
     arguments[functions[f].arity && count < 3 ? count : 0] = argument;
     count++;
   } while (take(parser, TN_TOKEN_COMMA));
-  if (parser->failed) return TN_GRAPH_NODES;
+  if (parser->failed) return TN_FORMULA_NODES;
   if (parser->token.type != TN_TOKEN_CLOSE) return fail_token(parser, "',' or ')'");
   if (functions[f].arity ? count != functions[f].arity : count == 0)
     return fail(parser, name.start, "%s takes %u argument%s%s, not %u", functions[f].name,
@@ -232,13 +232,13 @@ static uint32_t parse_call(tn_parser *parser, tn_token name) {
 }
 
 static uint32_t parse_prefix(tn_parser *parser, int binding) {
-  tn_token token = parser->token;
+  tn_formula_token token = parser->token;
   switch (token.type) {
   case TN_TOKEN_NUMBER: {
     next(parser);
-    uint32_t made = tn_graph_constant(&parser->parsed->graph, token.number);
-    if (made == TN_GRAPH_NODES)
-      fail(parser, token.start, "more than %u different operations", TN_GRAPH_NODES);
+    uint32_t made = tn_formula_constant(&parser->parsed->graph, token.number);
+    if (made == TN_FORMULA_NODES)
+      fail(parser, token.start, "more than %u different operations", TN_FORMULA_NODES);
     return made;
   }
   case TN_TOKEN_NAME:
@@ -280,18 +280,18 @@ static uint32_t parse(tn_parser *parser, int binding) {
   return value;
 }
 
-tn_status tn_parse_expression(const char *text, tn_parsed *parsed) {
+tn_status tn_formula_parse(const char *text, tn_formula_parsed *parsed) {
   tn_parser parser = {.text = text, .parsed = parsed};
   size_t length = strlen(text);
   if (length > TN_EXPRESSION_BYTES) fail(&parser, 0, "longer than %u bytes", TN_EXPRESSION_BYTES);
   if (parser.failed) return TN_ERROR_INVALID;
   next(&parser);
   if (parser.token.type == TN_TOKEN_END) fail(&parser, parser.token.start, "the expression is empty");
-  uint32_t root = parser.failed ? TN_GRAPH_NODES : parse(&parser, OR);
+  uint32_t root = parser.failed ? TN_FORMULA_NODES : parse(&parser, OR);
   if (!parser.failed && parser.token.type == TN_TOKEN_CLOSE)
     fail(&parser, parser.token.start, "this parenthesis was never opened");
   if (!parser.failed && parser.token.type != TN_TOKEN_END) fail_token(&parser, "an operator");
   if (parser.failed) return TN_ERROR_INVALID;
-  tn_graph_trim(&parsed->graph, root);
+  tn_formula_trim(&parsed->graph, root);
   return TN_OK;
 }

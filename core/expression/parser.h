@@ -17,16 +17,16 @@ typedef enum tn_vocabulary {
   TN_NAMES_CLAIM  /* results of runs; each becomes a variable */
 } tn_vocabulary;
 
-typedef struct tn_parsed {
+typedef struct tn_formula_parsed {
   tn_vocabulary vocabulary;
   uint32_t variable_count;
   tn_claim_result variables[TN_EXPRESSION_VARIABLES]; /* function and column are for claims only */
   char words[TN_EXPRESSION_BYTES + 1];                /* what the variables' names point to */
   uint32_t words_used;
-  tn_graph graph; /* the last node is the value */
-} tn_parsed;
+  tn_formula_graph graph; /* the last node is the value */
+} tn_formula_parsed;
 
 /* Fills the graph and, unless they are given, the variables. TN_OK, or an error that is recorded. */
-tn_status tn_parse_expression(const char *text, tn_parsed *parsed);
+tn_status tn_formula_parse(const char *text, tn_formula_parsed *parsed);
 
 #endif

@@ -26,10 +26,10 @@ static uint32_t name_length(const char *c) {
   return n;
 }
 
-static tn_token scan_name(const char *text, tn_token token) {
+static tn_formula_token scan_name(const char *text, tn_formula_token token) {
   static const struct {
     const char *word;
-    tn_token_type type;
+    tn_formula_token_type type;
   } words[] = {{"or", TN_TOKEN_OR}, {"and", TN_TOKEN_AND}, {"not", TN_TOKEN_NOT}};
   for (size_t i = 0; i < sizeof words / sizeof *words; i++)
     if (strlen(words[i].word) == token.length && !memcmp(words[i].word, text + token.start, token.length))
@@ -47,7 +47,7 @@ static bool read_number(const char *text, const char **end, double *number) {
   return finite;
 }
 
-static tn_token scan_number(const char *text, tn_token token) {
+static tn_formula_token scan_number(const char *text, tn_formula_token token) {
   const char *end;
   bool finite = read_number(text + token.start, &end, &token.number);
   token.length = (uint32_t)(end - (text + token.start));
@@ -60,10 +60,10 @@ static tn_token scan_number(const char *text, tn_token token) {
   return token;
 }
 
-static tn_token scan_sign(const char *text, tn_token token) {
+static tn_formula_token scan_sign(const char *text, tn_formula_token token) {
   static const struct {
     const char *sign;
-    tn_token_type type;
+    tn_formula_token_type type;
     const char *hint;
   } signs[] = {
       // longer ones first
@@ -103,8 +103,8 @@ static tn_token scan_sign(const char *text, tn_token token) {
   return token;
 }
 
-tn_token tn_scan(const char *text, uint32_t offset) {
-  tn_token token = {.type = TN_TOKEN_END, .start = skip_blanks(text, offset)};
+tn_formula_token tn_formula_scan(const char *text, uint32_t offset) {
+  tn_formula_token token = {.type = TN_TOKEN_END, .start = skip_blanks(text, offset)};
   const char *c = text + token.start;
   if (!*c) return token;
   token.length = name_length(c);
@@ -115,7 +115,7 @@ tn_token tn_scan(const char *text, uint32_t offset) {
   return scan_sign(text, token);
 }
 
-bool tn_scan_result(const char *text, uint32_t offset, tn_token *token) {
+bool tn_formula_scan_result(const char *text, uint32_t offset, tn_formula_token *token) {
   uint32_t start = skip_blanks(text, offset), end = start;
   for (;;) {
     if (text[end] == '*')
@@ -128,11 +128,11 @@ bool tn_scan_result(const char *text, uint32_t offset, tn_token *token) {
     end++;
   }
   if (text[skip_blanks(text, end)] != ')') return false;
-  *token = (tn_token){.type = TN_TOKEN_NAME, .start = start, .length = end - start};
+  *token = (tn_formula_token){.type = TN_TOKEN_NAME, .start = start, .length = end - start};
   return true;
 }
 
-uint32_t tn_scan_column(const char *text, uint32_t offset) {
+uint32_t tn_formula_column(const char *text, uint32_t offset) {
   uint32_t column = 1;
   for (uint32_t i = 0; i < offset; i++) column += !is_continuation(text[i]);
   return column;
@@ -152,7 +152,7 @@ static uint32_t character_length(const char *c) {
   return length;
 }
 
-void tn_scan_print(const char *text, uint32_t length, char *line, size_t bytes) {
+void tn_formula_print(const char *text, uint32_t length, char *line, size_t bytes) {
   size_t used = 0;
   for (uint32_t i = 0, n; i < length && used + 5 < bytes; i += n ? n : 1) {
     n = character_length(text + i);
@@ -177,14 +177,14 @@ static void excerpt(const char *text, uint32_t offset, char *part, size_t bytes)
     while (end < length && is_continuation(text[end])) end++;
   }
   char line[128];
-  tn_scan_print(text + start, end - start, line, sizeof line);
+  tn_formula_print(text + start, end - start, line, sizeof line);
   snprintf(part, bytes, "%s%s%s", start ? "..." : "", line, end < length ? "..." : "");
 }
 
-tn_status tn_scan_fail(const char *text, uint32_t offset, const char *format, va_list arguments) {
+tn_status tn_formula_fail(const char *text, uint32_t offset, const char *format, va_list arguments) {
   char part[256], message[384];
   excerpt(text, offset, part, sizeof part);
   vsnprintf(message, sizeof message, format, arguments);
-  return tn_fail(TN_ERROR_INVALID, "expression '%s': column %u: %s", part, tn_scan_column(text, offset),
+  return tn_fail(TN_ERROR_INVALID, "expression '%s': column %u: %s", part, tn_formula_column(text, offset),
                  message);
 }

@@ -8,7 +8,7 @@
 #include <tenon/abi.h>
 #include <stdarg.h>
 
-typedef enum tn_token_type {
+typedef enum tn_formula_token_type {
   TN_TOKEN_END,
   TN_TOKEN_NUMBER,
   TN_TOKEN_NAME,
@@ -30,31 +30,31 @@ typedef enum tn_token_type {
   TN_TOKEN_CLOSE,
   TN_TOKEN_COMMA,
   TN_TOKEN_WRONG /* bytes that no expression contains; `hint` says what was meant, if that is known */
-} tn_token_type;
+} tn_formula_token_type;
 
-typedef struct tn_token {
-  tn_token_type type;
+typedef struct tn_formula_token {
+  tn_formula_token_type type;
   uint32_t start, length; /* bytes of the text */
   double number;
   const char *hint; /* WRONG: "write and for &&"; or NULL */
-} tn_token;
+} tn_formula_token;
 
 /* The token that begins at or after byte `offset`. */
-tn_token tn_scan(const char *text, uint32_t offset);
+tn_formula_token tn_formula_scan(const char *text, uint32_t offset);
 
 /* Matches `name` or `*.name`, the sole argument of a claim's function, up to the closing parenthesis. The
  * parts may contain - after their first character. */
-bool tn_scan_result(const char *text, uint32_t offset, tn_token *token);
+bool tn_formula_scan_result(const char *text, uint32_t offset, tn_formula_token *token);
 
 /* Records "expression 'TEXT': column N: MESSAGE" about byte `offset`. Long texts are shown in part, control
  * characters as blanks. */
 TN_PRINTF(3, 0)
-tn_status tn_scan_fail(const char *text, uint32_t offset, const char *format, va_list arguments);
+tn_status tn_formula_fail(const char *text, uint32_t offset, const char *format, va_list arguments);
 
 /* Column, from 1 and in characters, of byte `offset`. */
-uint32_t tn_scan_column(const char *text, uint32_t offset);
+uint32_t tn_formula_column(const char *text, uint32_t offset);
 
 /* Text for a message: control characters as blanks, bytes that are not UTF-8 as ?. */
-void tn_scan_print(const char *text, uint32_t length, char *line, size_t bytes);
+void tn_formula_print(const char *text, uint32_t length, char *line, size_t bytes);
 
 #endif

@@ -4,7 +4,7 @@
 #include <math.h>
 
 /* Makes `step` the step `of` times a plus b, unless that leaves the numbers' range. */
-static void compose(tn_step *step, const tn_step *of, double a, double b) {
+static void compose(tn_formula_step *step, const tn_formula_step *of, double a, double b) {
   double scale = a * of->scale, shift = a * of->shift + b;
   bool vanished = !isnormal(scale) && a != 0 && of->scale != 0;
   if (!isfinite(scale) || !isfinite(shift) || vanished) return;
@@ -13,15 +13,15 @@ static void compose(tn_step *step, const tn_step *of, double a, double b) {
   step->shift = shift;
 }
 
-void tn_plan_steps(const tn_node *nodes, uint32_t count, tn_step *steps) {
+void tn_formula_plan(const tn_formula_node *nodes, uint32_t count, tn_formula_step *steps) {
   for (uint32_t i = 0; i < count; i++) {
-    const tn_node *n = &nodes[i];
-    steps[i] = (tn_step){i, false, 1, 0};
-    uint32_t arity = tn_operation_arity(n->operation);
+    const tn_formula_node *n = &nodes[i];
+    steps[i] = (tn_formula_step){i, false, 1, 0};
+    uint32_t arity = tn_formula_arity(n->operation);
     if (n->operation == TN_OP_NEGATE) compose(&steps[i], &steps[n->operand[0]], -1, 0);
     if (arity != 2) continue;
-    const tn_node *x = &nodes[n->operand[0]], *y = &nodes[n->operand[1]];
-    const tn_step *of_x = &steps[n->operand[0]], *of_y = &steps[n->operand[1]];
+    const tn_formula_node *x = &nodes[n->operand[0]], *y = &nodes[n->operand[1]];
+    const tn_formula_step *of_x = &steps[n->operand[0]], *of_y = &steps[n->operand[1]];
     bool left = x->operation == TN_OP_CONSTANT, right = y->operation == TN_OP_CONSTANT;
     switch (n->operation) {
     case TN_OP_ADD:
@@ -49,7 +49,7 @@ void tn_plan_steps(const tn_node *nodes, uint32_t count, tn_step *steps) {
       steps[steps[i].base].needed = true;
       continue;
     }
-    uint32_t arity = tn_operation_arity(nodes[i].operation);
+    uint32_t arity = tn_formula_arity(nodes[i].operation);
     bool power = nodes[i].operation == TN_OP_POWER;
     for (uint32_t j = 0; j < arity; j++) {
       bool folded = power && j == 1 && nodes[nodes[i].operand[1]].operation == TN_OP_CONSTANT;
@@ -74,7 +74,7 @@ static tn_tensor *as_truth(tn_tensor *x, tn_dtype dtype) {
   return x->dtype == TN_B8 ? x : tn_ne(as_number(x, dtype), tn_scalar(dtype, 0));
 }
 
-static tn_tensor *unary(tn_operation operation, tn_tensor *x) {
+static tn_tensor *unary(tn_formula_operation operation, tn_tensor *x) {
   static const tn_unary_op ops[] = {
       [TN_OP_NEGATE] = TN_NEG, [TN_OP_ABS] = TN_ABS,         [TN_OP_SQRT] = TN_SQRT,
       [TN_OP_EXP] = TN_EXP,    [TN_OP_LOG] = TN_LOG,         [TN_OP_LOG1P] = TN_LOG1P,
@@ -84,7 +84,7 @@ static tn_tensor *unary(tn_operation operation, tn_tensor *x) {
   return tn_sdk.tensor->unary(ops[operation], x, 0, 0);
 }
 
-static tn_tensor *binary(tn_operation operation, tn_tensor *x, tn_tensor *y) {
+static tn_tensor *binary(tn_formula_operation operation, tn_tensor *x, tn_tensor *y) {
   static const tn_binary_op ops[] = {
       [TN_OP_ADD] = TN_ADD,         [TN_OP_SUBTRACT] = TN_SUB,     [TN_OP_MULTIPLY] = TN_MUL,
       [TN_OP_DIVIDE] = TN_DIV,      [TN_OP_POWER] = TN_POW,        [TN_OP_MINIMUM] = TN_MINIMUM,
@@ -99,9 +99,9 @@ static tn_tensor *power(tn_tensor *x, double exponent) {
   return tn_power(x, exponent);
 }
 
-tn_tensor *tn_run_steps(const tn_node *nodes, const tn_step *steps, uint32_t count, tn_tensor *const *values,
-                        uint32_t value_count) {
-  tn_tensor *slots[TN_GRAPH_NODES];
+tn_tensor *tn_formula_run(const tn_formula_node *nodes, const tn_formula_step *steps, uint32_t count,
+                          tn_tensor *const *values, uint32_t value_count) {
+  tn_tensor *slots[TN_FORMULA_NODES];
   tn_dtype dtype = choose_dtype(values, value_count);
   for (uint32_t i = 0; i < count; i++) {
     if (!steps[i].needed) continue;
@@ -109,8 +109,8 @@ tn_tensor *tn_run_steps(const tn_node *nodes, const tn_step *steps, uint32_t cou
       slots[i] = tn_affine(as_number(slots[steps[i].base], dtype), steps[i].scale, steps[i].shift);
       continue;
     }
-    const tn_node *n = &nodes[i];
-    uint32_t arity = tn_operation_arity(n->operation), a = n->operand[0], b = n->operand[1];
+    const tn_formula_node *n = &nodes[i];
+    uint32_t arity = tn_formula_arity(n->operation), a = n->operand[0], b = n->operand[1];
     switch (n->operation) {
     case TN_OP_CONSTANT: slots[i] = tn_scalar(dtype, n->constant); break;
     case TN_OP_VARIABLE: slots[i] = as_number(values[a], dtype); break;

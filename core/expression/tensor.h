@@ -8,14 +8,14 @@
 
 /* How a node is computed on tensors: as scale * base + shift of an earlier node, or, if it is its own base,
  * by its operation. Chains of sums and products with constants become one step. */
-typedef struct tn_step {
+typedef struct tn_formula_step {
   uint32_t base;
   bool needed; /* something uses the node itself */
   double scale, shift;
-} tn_step;
+} tn_formula_step;
 
-void tn_plan_steps(const tn_node *nodes, uint32_t count, tn_step *steps);
-tn_tensor *tn_run_steps(const tn_node *nodes, const tn_step *steps, uint32_t count, tn_tensor *const *values,
-                        uint32_t value_count);
+void tn_formula_plan(const tn_formula_node *nodes, uint32_t count, tn_formula_step *steps);
+tn_tensor *tn_formula_run(const tn_formula_node *nodes, const tn_formula_step *steps, uint32_t count,
+                          tn_tensor *const *values, uint32_t value_count);
 
 #endif
