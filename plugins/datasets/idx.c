@@ -181,14 +181,13 @@ static void idx_destroy(void *self) {
 static tn_status find_part(const struct idx *data, const char *part, const struct images **images,
                            int64_t *first, int64_t *rows) {
   const int64_t train = data->train.rows - data->validations;
-  *images = &data->train;
-  *first = 0;
-  if (!*part || strcmp(part, "train") == 0) return *rows = train, TN_OK;
-  if (strcmp(part, "all") == 0) return *rows = data->train.rows, TN_OK;
-  if (strcmp(part, "validation") == 0 && data->validations > 0)
-    return *first = train, *rows = data->validations, TN_OK;
-  if (strcmp(part, "test") == 0 && data->test.rows > 0)
-    return *images = &data->test, *rows = data->test.rows, TN_OK;
+  const bool test = strcmp(part, "test") == 0, validation = strcmp(part, "validation") == 0;
+  *images = test ? &data->test : &data->train;
+  *first = validation ? train : 0;
+  *rows = test ? data->test.rows : validation ? data->validations : train;
+  if (!*part || strcmp(part, "train") == 0) return TN_OK;
+  if (strcmp(part, "all") == 0) *rows = data->train.rows;
+  if ((test || validation || strcmp(part, "all") == 0) && *rows > 0) return TN_OK;
   return tn_fail(TN_ERROR_MISSING, "no part '%s'; there are train, all%s%s", part,
                  data->validations > 0 ? ", validation" : "", data->test.rows > 0 ? ", test" : "");
 }
