@@ -51,8 +51,17 @@ static const char *last_part(const char *name) {
   return dot ? dot + 1 : name;
 }
 
+/* "optimizer.sgd" is no slip of "optimizer.xyz": an equal beginning up to the last dot says nothing. */
+static void drop_common_part(const char **a, const char **b) {
+  size_t length = (size_t)(last_part(*a) - *a);
+  if (length == 0 || strncmp(*a, *b, length) != 0 || last_part(*b) != *b + length) return;
+  *a += length;
+  *b += length;
+}
+
 /* How far apart, 0 being nearest; UINT32_MAX if too far to be a slip. */
 static uint32_t apart(const char *name, const char *candidate) {
+  drop_common_part(&name, &candidate);
   size_t m = strlen(name), n = strlen(candidate);
   if (m == 0 || n == 0 || m > LONGEST || n > LONGEST) return UINT32_MAX;
   size_t longer = m > n ? m : n;

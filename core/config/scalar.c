@@ -57,14 +57,14 @@ tn_status tn_value_integer(const tn_value *value, const char *item, uint32_t ind
   return TN_OK;
 }
 
-/* Infinity is a value where the range includes it. */
+/* Ranges that end at infinity are meant to be free; infinity itself is a value where it is the default. */
+static bool infinity_allowed(const tn_param *param) {
+  return param->fallback && strstr(param->fallback, "inf") && param->type != TN_PARAM_TERMS;
+}
+
 tn_status tn_value_real(const tn_value *value, const char *item, uint32_t index, double *result) {
-  const tn_param *param = value->param;
-  const char sign = item[0];
-  double bound = sign == '-' ? -param->min : param->max;
-  bool infinite = bound == (double)INFINITY && inside(param, sign == '-' ? param->min : param->max);
-  tn_number_status status = tn_number_real(item, infinite, result);
-  if (status != TN_NUMBER_OK || !inside(param, *result)) return number_wrong(value, status, item, index);
+  tn_number_status status = tn_number_real(item, infinity_allowed(value->param), result);
+  if (status != TN_NUMBER_OK || !inside(value->param, *result)) return number_wrong(value, status, item, index);
   return TN_OK;
 }
 
