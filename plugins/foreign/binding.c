@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { FOREIGN_SYMBOL = 64 }; // longer names get no suggestion
+
 /* ---- the library ---- */
 
 /* dlerror's text on one line, without the path that it begins with. */
@@ -37,10 +39,42 @@ static tn_status open_library(foreign_binding *binding, const char *path) {
                  path, name);
 }
 
+/* A symbol of the library that differs from `name` by one slip: neighbours swapped, a character too many, a
+ * wrong one or one too few. Asking the linker needs no knowledge of file formats. */
+static bool find_similar(void *library, const char *name, char *similar) {
+  static const char characters[] = "abcdefghijklmnopqrstuvwxyz_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  size_t n = strlen(name);
+  if (n < 2 || n + 2 > FOREIGN_SYMBOL) return false;
+  for (size_t i = 0; i + 1 < n; i++) {
+    memcpy(similar, name, n + 1);
+    similar[i] = name[i + 1];
+    similar[i + 1] = name[i];
+    if (dlsym(library, similar)) return true;
+  }
+  for (size_t i = 0; i < n; i++) {
+    memcpy(similar, name, i);
+    memcpy(similar + i, name + i + 1, n - i);
+    if (dlsym(library, similar)) return true;
+  }
+  for (size_t i = 0; i <= n; i++)
+    for (const char *c = characters; *c; c++) {
+      memcpy(similar, name, n + 1);
+      similar[i] = *c;
+      if (i < n && dlsym(library, similar)) return true;
+      memcpy(similar + i + 1, name + i, n - i + 1);
+      if (dlsym(library, similar)) return true;
+    }
+  return false;
+}
+
 static tn_status find_symbol(foreign_binding *binding, const foreign_keys *keys) {
   void *symbol = dlsym(binding->library, keys->symbol);
-  if (!symbol)
-    return tn_fail(TN_ERROR_MISSING, "library '%s' has no function '%s'", keys->library, keys->symbol);
+  if (!symbol) {
+    char similar[FOREIGN_SYMBOL];
+    bool found = find_similar(binding->library, keys->symbol, similar);
+    return tn_fail(TN_ERROR_MISSING, "library '%s' has no function '%s'%s%s%s", keys->library, keys->symbol,
+                   found ? "; did you mean '" : "", found ? similar : "", found ? "'?" : "");
+  }
   memcpy(&binding->address, &symbol, sizeof symbol); // POSIX: object and function pointers are alike
   return TN_OK;
 }

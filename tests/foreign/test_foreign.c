@@ -390,7 +390,17 @@ Test(foreign, libraries_and_symbols_that_are_not_there_are_named) {
   expect_refused("schedule", "library = libnothing.so\nsymbol = f\nsignature = double (double t)\n",
                  "no such file, and the system's linker does not know 'libnothing.so'");
   expect_refused("schedule", "library = libm.so.6\nsymbol = expp\nsignature = double (double t)\n",
-                 "has no function 'expp'");
+                 "has no function 'expp'; did you mean 'exp'?");
+  static const char *const slips[] = {"stiarcase", "starcase", "staircasse", "staircaze", "Staircase"};
+  for (size_t i = 0; i < sizeof slips / sizeof *slips; i++) {
+    char section[256];
+    snprintf(section, sizeof section,
+             "library = @/functions.so\nsymbol = %s\nsignature = double (long step)\n", slips[i]);
+    expect_refused("schedule", section, "; did you mean 'staircase'?");
+  }
+  expect_refused("schedule", "library = @/functions.so\nsymbol = nowhere\nsignature = double (long step)\n",
+                 "has no function 'nowhere'");
+  cr_assert(strstr(foreign_message(), "mean") == NULL);
   char section[512];
   snprintf(section, sizeof section,
            "library = %s/tests/foreign/test_foreign.c\nsymbol = f\nsignature = double (double t)\n",
