@@ -61,8 +61,8 @@ static tn_status missing_key(const binding *b, const tn_param *param) {
   char expected[512], full[TN_FULL_NAME];
   tn_param_expects(param, expected, sizeof expected);
   return tn_error_set(b->error, TN_ERROR_INVALID, b->file, b->line,
-                      "[%s] (%s) needs the key '%s': expected %s, the %s", b->name,
-                      tn_class_full_name(b->cls, full), param->key, expected, param->doc);
+                      "[%s] (%s) lacks the key '%s' (%s): expected %s", b->name,
+                      tn_class_full_name(b->cls, full), param->key, param->doc, expected);
 }
 
 static tn_status bind_param(const binding *b, const tn_param *param) {

@@ -63,7 +63,7 @@ static char *read_file(const char *file, size_t *bytes, int *file_error) {
 char *tn_read_ini(const char *file, size_t *bytes, tn_error *error) {
   int file_error = 0;
   char *text = read_file(file, bytes, &file_error);
-  if (!text) tn_error_set(error, TN_ERROR_IO, file, 0, "cannot be read: %s", strerror(file_error));
+  if (!text) tn_error_set(error, TN_ERROR_MISSING, file, 0, "cannot be read: %s", strerror(file_error));
   return text;
 }
 
@@ -124,7 +124,7 @@ static tn_status include_one(loader *l, const tn_key *include, const char *name,
   int file_error;
   char *text = read_file(file, &bytes, &file_error);
   if (!text)
-    return tn_error_set(l->error, TN_ERROR_IO, include->file, include->line,
+    return tn_error_set(l->error, TN_ERROR_MISSING, include->file, include->line,
                         "include = %s: cannot be read: %s", tn_shown(room, file), strerror(file_error));
   tn_status status = load(l, text, bytes, &next);
   free(text);

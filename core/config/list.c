@@ -19,6 +19,7 @@ static tn_status term(const tn_value *value, char *item, uint32_t index, tn_term
     if (status != TN_OK) return status;
     item = trim(star + 1);
   }
+  if (!*item) return tn_value_refuse(value, ": item %u: nothing follows the '*'", index);
   return tn_value_reference(value, item, &result->component);
 }
 

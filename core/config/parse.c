@@ -174,6 +174,7 @@ tn_status tn_store_parse(tn_store *store, const char *text, size_t bytes, const 
   if (wrong && error->status == TN_OK)
     tn_error_set(error, TN_ERROR_INVALID, file, p.line.number, "cannot be read as INI");
   if (error->status == TN_OK && store->count == 0 && !store->includes[0].value)
-    tn_error_set(error, TN_ERROR_INVALID, file, 0, "is empty: expected at least one [section]");
+    tn_error_set(error, TN_ERROR_INVALID, file, 0, "%s: expected at least one [section]",
+                 bytes == 0 ? "is empty" : "has no sections");
   return error->status;
 }

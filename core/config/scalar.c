@@ -23,7 +23,9 @@ tn_status tn_value_refuse(const tn_value *value, const char *reason, ...) {
 tn_status tn_value_wrong(const tn_value *value, const char *got, const char *hint) {
   char expected[512], room[TN_SHOWN];
   tn_param_expects(value->param, expected, sizeof expected);
-  if (!*got) return tn_value_refuse(value, ": expected %s, got nothing%s", expected, hint);
+  if (!value->key->value[0])
+    return tn_error_set(value->error, TN_ERROR_INVALID, value->key->file, value->key->line,
+                        "%s is empty: expected %s", value->key->name, expected);
   return tn_value_refuse(value, ": expected %s, got '%s'%s", expected, tn_shown(room, got), hint);
 }
 
@@ -41,8 +43,13 @@ static bool inside(const tn_param *param, double number) {
 static tn_status number_wrong(const tn_value *value, tn_number_status status, const char *item,
                               uint32_t index) {
   char room[TN_SHOWN], range[256], which[96] = "";
-  if (status == TN_NUMBER_MALFORMED) return tn_value_wrong(value, item, "");
-  if (index > 0) snprintf(which, sizeof which, ": item %u (%s)", index, tn_shown(room, item));
+  bool whole = value->param->type == TN_PARAM_INTEGERS;
+  tn_shown(room, item);
+  if (status == TN_NUMBER_MALFORMED && index == 0) return tn_value_wrong(value, item, "");
+  if (status == TN_NUMBER_MALFORMED)
+    return tn_value_refuse(value, ": item %u: expected %s, got '%s'", index,
+                           whole ? "a whole number" : "a number", room);
+  if (index > 0) snprintf(which, sizeof which, ": item %u (%s)", index, room);
   if (status == TN_NUMBER_TOO_LARGE) return tn_value_refuse(value, "%s is too large", which);
   if (status == TN_NUMBER_TOO_SMALL)
     return tn_value_refuse(value, "%s is too small to be told from 0", which);
@@ -64,7 +71,8 @@ static bool infinity_allowed(const tn_param *param) {
 
 tn_status tn_value_real(const tn_value *value, const char *item, uint32_t index, double *result) {
   tn_number_status status = tn_number_real(item, infinity_allowed(value->param), result);
-  if (status != TN_NUMBER_OK || !inside(value->param, *result)) return number_wrong(value, status, item, index);
+  if (status != TN_NUMBER_OK || !inside(value->param, *result))
+    return number_wrong(value, status, item, index);
   return TN_OK;
 }
 
@@ -111,7 +119,6 @@ static tn_status path(const tn_value *value, const char **result) {
 }
 
 tn_status tn_value_reference(const tn_value *value, const char *item, const tn_component **result) {
-  if (!*item) return tn_value_wrong(value, item, "");
   *result = value->resolve
                 ? value->resolve(value->context, item, value->param->kind, value->key, value->error)
                 : NULL;

@@ -78,11 +78,12 @@ static tn_line_kind section(tn_scan *scan, const char *text, size_t bytes, bool 
   if (indented) return wrong(scan, error, "%s must start in the first column", shown(room, text, bytes));
   const char *close = memchr(text, ']', bytes);
   if (!close) return wrong(scan, error, "'%s' has no closing ']'", shown(room, text, bytes));
-  const char *name = text + 1;
-  size_t length = (size_t)(close - name), rest = bytes - length - 2;
-  if (rest > 0)
+  const char *name = text + 1, *end = text + bytes, *after = close + 1;
+  size_t length = (size_t)(close - name);
+  while (after < end && blank(*after)) after++;
+  if (after < end)
     return wrong(scan, error, "expected nothing after the section header, got '%s'",
-                 shown(room, close + 1, rest));
+                 shown(room, after, (size_t)(end - after)));
   if (!tn_scan_name(name, length, TN_SCAN_MAX_SECTION))
     return wrong(scan, error, "section name '%s': expected at most %d letters, digits, '_', '-' and '.'",
                  shown(room, name, length), TN_SCAN_MAX_SECTION);
