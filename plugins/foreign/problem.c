@@ -82,10 +82,9 @@ static tn_status bind_slope(problem *p) {
 
 static tn_status create(void *self) {
   problem *p = self;
-  tn_status status = fill_bounds(p);
-  if (status == TN_OK) status = bind_function(p);
+  tn_status status = bind_function(p);
   if (status == TN_OK && p->gradient[0]) status = bind_slope(p);
-  return status;
+  return status == TN_OK ? fill_bounds(p) : status;
 }
 
 static void destroy(void *self) {
@@ -226,7 +225,7 @@ static const tn_problem vtable = {
 };
 static const tn_param params[] = {
     FOREIGN_KEYS(problem),
-    {"variables", TN_PARAM_INTEGER, TN_PARAM_REQUIRED, offsetof(problem, variables), NULL, 1, 1e9, NULL, NULL,
+    {"variables", TN_PARAM_INTEGER, TN_PARAM_REQUIRED, offsetof(problem, variables), NULL, 1, 1e8, NULL, NULL,
      NULL, "number of variables, n"},
     TN_INTEGER(problem, objectives, "1", 1, 1000, NULL, "number of objectives, the first values in y"),
     TN_INTEGER(problem, constraints, "0", 0, 1e6, NULL, "number of constraints g(x) <= 0, after them in y"),
