@@ -26,6 +26,7 @@ static const char *loader_error(const char *path) {
  * file that anybody can change is refused, as it is for plugins. */
 static tn_status open_library(foreign_binding *binding, const char *path) {
   struct stat file;
+  binding->library_name = path;
   if (stat(path, &file) == 0) {
     if (file.st_mode & S_IWOTH)
       return tn_fail(TN_ERROR_INVALID, "library '%s': everybody can write to it; refused", path);
@@ -34,6 +35,7 @@ static tn_status open_library(foreign_binding *binding, const char *path) {
   }
   const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
   binding->library = *name ? dlopen(name, RTLD_NOW | RTLD_LOCAL) : NULL;
+  binding->library_name = name;
   if (binding->library) return TN_OK;
   return tn_fail(TN_ERROR_MISSING, "library '%s': no such file, and the system's linker does not know '%s'",
                  path, name);
@@ -72,8 +74,8 @@ static tn_status find_symbol(foreign_binding *binding, const foreign_keys *keys)
   if (!symbol) {
     char similar[FOREIGN_SYMBOL];
     bool found = find_similar(binding->library, keys->symbol, similar);
-    return tn_fail(TN_ERROR_MISSING, "library '%s' has no function '%s'%s%s%s", keys->library, keys->symbol,
-                   found ? "; did you mean '" : "", found ? similar : "", found ? "'?" : "");
+    return tn_fail(TN_ERROR_MISSING, "library '%s' has no function '%s'%s%s%s", binding->library_name,
+                   keys->symbol, found ? "; did you mean '" : "", found ? similar : "", found ? "'?" : "");
   }
   memcpy(&binding->address, &symbol, sizeof symbol); // POSIX: object and function pointers are alike
   return TN_OK;

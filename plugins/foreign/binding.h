@@ -54,6 +54,7 @@ typedef struct foreign_binding {
   uint32_t role_of[FOREIGN_ARGUMENTS];       /* of each argument */
   tn_expression *formula[FOREIGN_ARGUMENTS]; /* or its formula, over all number roles */
   void *library;
+  const char *library_name; /* as it was found: a file, or a name for the linker */
   void (*address)(void);
   ffi_cif cif;
   ffi_type *types[FOREIGN_ARGUMENTS];

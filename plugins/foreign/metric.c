@@ -240,7 +240,7 @@ const tn_class foreign_metric_class = {
     .size = sizeof(tn_class),
     .kind = TN_METRIC,
     .name = "foreign",
-    .summary = "figure of merit from a C function of any shared library",
+    .summary = "Figure of merit from a C function of any shared library",
     .reference = "libffi, https://sourceware.org/libffi",
     TN_CLASS_PARAMS(params),
     .instance_size = sizeof(metric),

@@ -244,7 +244,7 @@ const tn_class foreign_problem_class = {
     .size = sizeof(tn_class),
     .kind = TN_PROBLEM,
     .name = "foreign",
-    .summary = "objective from a C function of any shared library",
+    .summary = "Objective from a C function of any shared library",
     .reference = "libffi, https://sourceware.org/libffi",
     TN_CLASS_PARAMS(params),
     .instance_size = sizeof(problem),

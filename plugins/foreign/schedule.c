@@ -61,7 +61,7 @@ const tn_class foreign_schedule_class = {
     .size = sizeof(tn_class),
     .kind = TN_SCHEDULE,
     .name = "foreign",
-    .summary = "learning-rate factor from a C function of any shared library",
+    .summary = "Learning-rate factor from a C function of any shared library",
     .reference = "libffi, https://sourceware.org/libffi",
     TN_CLASS_PARAMS(params),
     .instance_size = sizeof(schedule),

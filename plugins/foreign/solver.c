@@ -361,7 +361,7 @@ const tn_class foreign_solver_class = {
     .size = sizeof(tn_class),
     .kind = TN_SOLVER,
     .name = "foreign",
-    .summary = "minimiser of any shared library, fed with the problem as a C callback",
+    .summary = "Minimiser of any shared library, fed with the problem as a C callback",
     .reference = "libffi, https://sourceware.org/libffi",
     TN_CLASS_PARAMS(params),
     .instance_size = sizeof(solver),
