@@ -40,6 +40,7 @@ struct solver {
   double value;
   double *best;
   size_t best_bytes;
+  bool resumed; /* progress was loaded before the problem was known */
 };
 
 enum { N, X, Y, LOWER, UPPER, F, G, DATA };
@@ -208,9 +209,8 @@ static void forget_problem(solver *s) {
   tn_free(s->room);
   tn_free(s->point);
   tn_free(s->gradient);
-  tn_free(s->best);
   s->room = NULL;
-  s->point = s->gradient = s->best = NULL;
+  s->point = s->gradient = NULL;
 }
 
 static void destroy(void *self) {
@@ -220,6 +220,7 @@ static void destroy(void *self) {
     if (s->callbacks[i].closure) ffi_closure_free(s->callbacks[i].closure);
   if (s->has_lock) pthread_mutex_destroy(&s->lock);
   forget_problem(s);
+  tn_free(s->best);
 }
 
 /* ---- solving ---- */
@@ -278,13 +279,17 @@ static tn_status begin(void *self, const tn_component *problem) {
   s->room = tn_alloc(4 * bytes);
   s->point = tn_alloc(bytes);
   s->gradient = tn_alloc(bytes);
+  s->failed = TN_OK;
+  if (!s->room || !s->point || !s->gradient) return TN_ERROR_MEMORY;
+  bool resumed = s->resumed && s->best_bytes == bytes;
+  s->resumed = false;
+  if (resumed) return TN_OK;
+  tn_free(s->best);
   s->best = tn_alloc(bytes);
-  s->best_bytes = bytes;
-  if (!s->room || !s->point || !s->gradient || !s->best) return TN_ERROR_MEMORY;
+  s->best_bytes = s->best ? bytes : 0;
   s->done = s->evaluations = 0;
   s->value = INFINITY;
-  s->failed = TN_OK;
-  return find_start(s);
+  return s->best ? find_start(s) : TN_ERROR_MEMORY;
 }
 
 /* The minimiser's arguments, with `numbers` (may be NULL) for a role that is a pointer to numbers. */
@@ -305,6 +310,7 @@ static void *code_of(const solver *s, uint32_t role) {
 /* One call of the minimiser, from the best point so far. */
 static tn_status step(void *self, tn_solver_status *status) {
   solver *s = self;
+  if (!s->problem) return tn_fail(TN_ERROR_INTERNAL, "step before begin");
   foreign_value values[TN_ARRAY_LENGTH(roles)] = {[N] = {.number = (double)s->variables}};
   tn_status result = pack(s, X, s->best, values);
   if (result == TN_OK) result = pack(s, Y, NULL, values);
@@ -345,6 +351,7 @@ static tn_status state(void *self, const tn_visitor *visitor) {
   void *block = s->best;
   tn_visit_block(visitor, "best", &block, &s->best_bytes);
   s->best = block;
+  s->resumed = visitor->loading && !s->problem;
   if (visitor->loading && s->problem && s->best_bytes != expected)
     return tn_fail(TN_ERROR_INVALID, "the saved point has %zu bytes, the problem's %zu", s->best_bytes,
                    expected);

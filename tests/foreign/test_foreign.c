@@ -384,6 +384,88 @@ Test(foreign, fields_that_do_not_fit_are_refused) {
   foreign_drop(metric);
 }
 
+/* ---- state ---- */
+
+/* Saves items in order and loads them again. */
+typedef struct saved {
+  const char *name;
+  void *data;
+  size_t bytes;
+} saved;
+static saved items[16];
+static uint32_t item;
+
+static tn_status visit(bool loading, const char *name, void *data, size_t bytes) {
+  saved *s = &items[item++];
+  if (!loading) {
+    *s = (saved){name, malloc(bytes + 1), bytes};
+    memcpy(s->data, data, bytes);
+    return TN_OK;
+  }
+  EXPECT_INT(s->bytes, bytes);
+  memcpy(data, s->data, bytes);
+  return TN_OK;
+}
+static tn_status visit_integer(const tn_visitor *v, const char *name, int64_t *value) {
+  return visit(v->loading, name, value, sizeof *value);
+}
+static tn_status visit_real(const tn_visitor *v, const char *name, double *value) {
+  return visit(v->loading, name, value, sizeof *value);
+}
+static tn_status visit_block(const tn_visitor *v, const char *name, void **data, size_t *bytes) {
+  if (v->loading) {
+    free(*data);
+    *bytes = items[item].bytes;
+    *data = malloc(*bytes + 1);
+  }
+  return visit(v->loading, name, *data, *bytes);
+}
+static void carry(const tn_component *from, const tn_component *to) {
+  tn_visitor visitor = {
+      .size = sizeof visitor, .integer = visit_integer, .real = visit_real, .block = visit_block};
+  item = 0;
+  EXPECT_INT(from->cls->state(from->self, &visitor), TN_OK);
+  item = 0;
+  visitor.loading = true;
+  EXPECT_INT(to->cls->state(to->self, &visitor), TN_OK);
+}
+
+Test(foreign, a_metric_goes_on_where_it_was_saved) {
+  const tn_component *a = make("metric", top2), *b = make("metric", top2);
+  tn_metric_reset(a);
+  tn_metric_update(a, batch(0, 3));
+  carry(a, b);
+  EXPECT_INT(tn_metric_update(b, batch(3, 4)), TN_OK);
+  EXPECT_REAL(values_of(b), 0.75);
+  foreign_drop(a);
+  foreign_drop(b);
+}
+
+Test(foreign, a_solver_goes_on_where_it_was_saved) {
+  const tn_component *problem = make("problem", rosenbrock);
+  const char *section = "library = @/functions.so\nsymbol = compass_search\n"
+                        "signature = double (double (*f)(int, const double *), int n, double *x, double step,"
+                        " double tolerance)\narguments = step = 0.5, tolerance = 1e-3\ncalls = 3\n";
+  for (int begun = 0; begun < 2; begun++) { // the state arrives before or after the problem
+    const tn_component *a = make("solver", section), *b = make("solver", section);
+    tn_solver_status first = {.size = sizeof first}, second = {.size = sizeof second};
+    EXPECT_INT(tn_solver_step(b, &second), TN_ERROR_INTERNAL); // no problem yet
+    EXPECT_INT(tn_solver_begin(a, problem), TN_OK);
+    EXPECT_INT(tn_solver_step(a, &first), TN_OK);
+    if (begun) EXPECT_INT(tn_solver_begin(b, problem), TN_OK);
+    carry(a, b);
+    if (!begun) EXPECT_INT(tn_solver_begin(b, problem), TN_OK);
+    EXPECT_INT(tn_solver_step(a, &first), TN_OK);
+    EXPECT_INT(tn_solver_step(b, &second), TN_OK);
+    EXPECT_INT(second.iterations, 2);
+    EXPECT_INT(second.evaluations, first.evaluations);
+    EXPECT_REAL(second.value, first.value);
+    foreign_drop(a);
+    foreign_drop(b);
+  }
+  foreign_drop(problem);
+}
+
 /* ---- what is refused, and how it reads ---- */
 
 Test(foreign, libraries_and_symbols_that_are_not_there_are_named) {
