@@ -31,7 +31,7 @@ const char *foreign_nearest(const char *name, const char *const *candidates, uin
     size_t n = candidates[i] ? strlen(candidates[i]) : 0;
     if (n == 0 || n > LONGEST) continue;
     uint32_t edits = distance(name, m, candidates[i], n);
-    if (edits < best && 3 * edits <= (m > n ? m : n)) best = edits, nearest = candidates[i];
+    if (edits < best && 3 * (size_t)edits <= (m > n ? m : n)) best = edits, nearest = candidates[i];
   }
   return nearest;
 }

@@ -404,6 +404,7 @@ static tn_status visit(bool loading, const char *name, void *data, size_t bytes)
   }
   EXPECT_INT(s->bytes, bytes);
   memcpy(data, s->data, bytes);
+  free(s->data);
   return TN_OK;
 }
 static tn_status visit_integer(const tn_visitor *v, const char *name, int64_t *value) {
