@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/* Compiled once for each CPU level: TN_LEVEL is base, avx2 or avx512, and the compiler's flags say what that
+ * means. TN_VECTOR_BYTES is the width of a register. */
+#include "kernels.h"
+#include "math.h"
+
+#ifndef TN_LEVEL
+#define TN_LEVEL base
+#endif
+#if defined(__AVX512F__)
+#define TN_VECTOR_BYTES 64
+#define MR              12
+#elif defined(__AVX2__)
+#define TN_VECTOR_BYTES 32
+#define MR              6
+#else
+#define TN_VECTOR_BYTES 16
+#define MR              4
+#endif
+#define JOIN_(a, b) a##b
+#define JOIN(a, b)  JOIN_(a, b)
+
+typedef float vec_f32 __attribute__((vector_size(TN_VECTOR_BYTES)));
+typedef double vec_f64 __attribute__((vector_size(TN_VECTOR_BYTES)));
+
+#define real    float
+#define NAME(x) x##_f32
+#define M(f)    m_##f##_f32
+#define LANES   64
+#define WORDS   1
+#define VECTOR  (TN_VECTOR_BYTES / 4)
+#include "real.inc"
+#undef real
+#undef NAME
+#undef M
+#undef LANES
+#undef WORDS
+#undef VECTOR
+
+#define real    double
+#define NAME(x) x##_f64
+#define M(f)    m_##f##_f64
+#define LANES   32
+#define WORDS   2
+#define VECTOR  (TN_VECTOR_BYTES / 8)
+#include "real.inc"
+#undef real
+
+#define whole   int64_t
+#define whole_u uint64_t
+#define INT(x)  x##_i64
+#include "whole.inc"
+#undef whole
+#undef whole_u
+#undef INT
+#define whole   int32_t
+#define whole_u uint32_t
+#define INT(x)  x##_i32
+#include "whole.inc"
+#undef whole
+#undef whole_u
+#undef INT
+#define whole   uint8_t
+#define whole_u uint8_t
+#define INT(x)  x##_u8
+#include "whole.inc"
+
+/* Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011). Counter: block number
+ * in words 0 and 1, step in words 2 and 3. */
+static void philox(uint64_t key, uint64_t step, uint64_t first_block, uint32_t *words, int64_t n) {
+  enum { SIDE = 16 };
+  uint32_t s0 = (uint32_t)step, s1 = (uint32_t)(step >> 32);
+  for (int64_t block = 0; block * 4 < n; block += SIDE) {
+    uint32_t c0[SIDE], c1[SIDE], c2[SIDE], c3[SIDE];
+    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+    for (int l = 0; l < SIDE; l++) {
+      uint64_t counter = first_block + (uint64_t)(block + l);
+      c0[l] = (uint32_t)counter;
+      c1[l] = (uint32_t)(counter >> 32);
+      c2[l] = s0;
+      c3[l] = s1;
+    }
+    for (int round = 0; round < 10; round++) {
+      for (int l = 0; l < SIDE; l++) {
+        uint64_t p0 = (uint64_t)0xD2511F53u * c0[l], p1 = (uint64_t)0xCD9E8D57u * c2[l];
+        uint32_t n0 = (uint32_t)(p1 >> 32) ^ c1[l] ^ k0, n2 = (uint32_t)(p0 >> 32) ^ c3[l] ^ k1;
+        c1[l] = (uint32_t)p1;
+        c3[l] = (uint32_t)p0;
+        c0[l] = n0;
+        c2[l] = n2;
+      }
+      k0 += 0x9E3779B9u;
+      k1 += 0xBB67AE85u;
+    }
+    int64_t left = n / 4 - block;
+    for (int l = 0; l < (left < SIDE ? left : SIDE); l++) {
+      uint32_t *w = words + (block + l) * 4;
+      w[0] = c0[l];
+      w[1] = c1[l];
+      w[2] = c2[l];
+      w[3] = c3[l];
+    }
+  }
+}
+
+#define WHERE_KERNEL(name, type)                                                                         \
+  static void name(const uint8_t *c, int64_t ci, const void *vx, int64_t xi, const void *vy, int64_t yi, \
+                   void *vout, int64_t n) {                                                              \
+    const type *x = vx, *y = vy;                                                                         \
+    type *out = vout;                                                                                    \
+    if (ci == 1 && xi == 1 && yi == 1)                                                                   \
+      for (int64_t i = 0; i < n; i++) out[i] = c[i] ? x[i] : y[i];                                       \
+    else if (ci == 1 && xi == 1 && yi == 0)                                                              \
+      for (int64_t i = 0; i < n; i++) out[i] = c[i] ? x[i] : y[0];                                       \
+    else                                                                                                 \
+      for (int64_t i = 0; i < n; i++) out[i] = c[i * ci] ? x[i * xi] : y[i * yi];                        \
+  }
+WHERE_KERNEL(where_4, uint32_t)
+WHERE_KERNEL(where_8, uint64_t)
+WHERE_KERNEL(where_1, uint8_t)
+
+#define INT_UNARY(s)                                                                        \
+  {                                                                                         \
+    [TN_NEG] = neg_##s, [TN_ABS] = abs_##s, [TN_SIGN] = sign_##s, [TN_SQUARE] = square_##s, \
+    [TN_AFFINE] = affine_##s, [TN_CLAMP] = clamp_##s, [TN_NOT] = not_##s                    \
+  }
+#define INT_BINARY(s)                                                                           \
+  {                                                                                             \
+    [TN_ADD] = add_##s, [TN_SUB] = sub_##s, [TN_MUL] = mul_##s, [TN_DIV] = div_##s,             \
+    [TN_MAXIMUM] = maximum_##s, [TN_MINIMUM] = minimum_##s, [TN_EQ] = eq_##s, [TN_NE] = ne_##s, \
+    [TN_LT] = lt_##s, [TN_LE] = le_##s, [TN_GT] = gt_##s, [TN_GE] = ge_##s, [TN_AND] = and_##s, \
+    [TN_OR] = or_##s                                                                            \
+  }
+
+const tn_kernels JOIN(tn_kernels_, TN_LEVEL) = {
+    .real = {&table_f32, &table_f64},
+    .int_unary = {INT_UNARY(i64), INT_UNARY(i32), INT_UNARY(u8)},
+    .int_binary = {INT_BINARY(i64), INT_BINARY(i32), INT_BINARY(u8)},
+    .where = {where_4, where_8, where_1},
+    .philox = philox,
+};

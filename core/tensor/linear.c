@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: MIT
+/* Matrix products. Large ones are cut into tiles by their shape alone; a tile is one single-threaded call of
+ * OpenBLAS, so the number of threads changes nothing in the result. Small ones run our own kernel. */
+#include "internal.h"
+
+#include <cblas.h>
+
+/* Products below this many multiplications do not call the library. */
+static const int64_t SMALL = 64 * 64 * 64;
+enum { SCRATCH = 64 << 10, SPLIT_MAX = 16 };
+
+typedef struct product {
+  tn_dtype dtype;
+  bool ta, tb;
+  int64_t m, n, k, lda, ldb, ldc;
+  const char *a, *b;
+  char *c;
+  double beta;
+  /* cutting */
+  int64_t tile_m, tile_n, tile_k, tiles_m, tiles_n, tiles_k;
+  char *partial;
+  /* batches */
+  const int64_t *offsets_a, *offsets_b;
+  int64_t per_task, batch;
+} product;
+
+static void call_blas(const product *p, int64_t m, int64_t n, int64_t k, const void *a, const void *b,
+                      double beta, void *c, int64_t ldc) {
+  CBLAS_TRANSPOSE ta = p->ta ? CblasTrans : CblasNoTrans, tb = p->tb ? CblasTrans : CblasNoTrans;
+  blasint lda = (blasint)p->lda, ldb = (blasint)p->ldb;
+  if (p->dtype == TN_F32)
+    cblas_sgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, 1, a, lda, b, ldb, (float)beta, c,
+                (blasint)ldc);
+  else
+    cblas_dgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, 1, a, lda, b, ldb, beta, c,
+                (blasint)ldc);
+}
+
+static void call_small(const tn_kernels *kernels, const product *p, int64_t m, int64_t n, const void *a,
+                       const void *b, double beta, void *c, int64_t ldc) {
+  _Alignas(64) char scratch[SCRATCH];
+  kernels->real[p->dtype]->gemm(m, n, p->k, a, p->ta ? 1 : p->lda, p->ta ? p->lda : 1, b, p->tb ? 1 : p->ldb,
+                                p->tb ? p->ldb : 1, beta, c, ldc, scratch);
+}
+
+static bool fits_scratch(tn_dtype dtype, int64_t k) {
+  return k * tn_here->k->real[dtype]->gemm_columns * (int64_t)tn_dtype_size(dtype) <= SCRATCH;
+}
+
+static void tile(void *context, int64_t index) {
+  const product *p = context;
+  size_t size = tn_dtype_size(p->dtype);
+  int64_t in = index % p->tiles_n, im = index / p->tiles_n % p->tiles_m, ik = index / p->tiles_n / p->tiles_m;
+  int64_t i = im * p->tile_m, j = in * p->tile_n, l = ik * p->tile_k;
+  int64_t m = tn_min64(p->tile_m, p->m - i), n = tn_min64(p->tile_n, p->n - j),
+          k = tn_min64(p->tile_k, p->k - l);
+  const char *a = p->a + (size_t)(p->ta ? l * p->lda + i : i * p->lda + l) * size;
+  const char *b = p->b + (size_t)(p->tb ? j * p->ldb + l : l * p->ldb + j) * size;
+  if (ik == 0) {
+    call_blas(p, m, n, k, a, b, p->beta, p->c + (size_t)(i * p->ldc + j) * size, p->ldc);
+  } else {
+    char *c = p->partial + (size_t)((ik - 1) * p->m * p->n + i * p->n + j) * size;
+    call_blas(p, m, n, k, a, b, 0, c, p->n);
+  }
+}
+
+void tn_gemm(tn_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+             const void *b, int64_t ldb, double beta, void *c, int64_t ldc) {
+  const tn_real_kernels *kernels = tn_here->k->real[dtype];
+  size_t size = tn_dtype_size(dtype);
+  if (m == 0 || n == 0) return;
+  if (k == 0) {
+    for (int64_t i = 0; i < m; i++) {
+      char *row = (char *)c + (size_t)(i * ldc) * size;
+      if (beta == 0)
+        memset(row, 0, (size_t)n * size);
+      else
+        kernels->scale(beta, row, n);
+    }
+    return;
+  }
+  product p = {.dtype = dtype,
+               .ta = ta,
+               .tb = tb,
+               .m = m,
+               .n = n,
+               .k = k,
+               .lda = tn_max64(1, lda),
+               .ldb = tn_max64(1, ldb),
+               .ldc = ldc,
+               .a = a,
+               .b = b,
+               .c = c,
+               .beta = beta};
+  double work = (double)m * (double)n * (double)k;
+  if (work <= (double)SMALL && fits_scratch(dtype, k)) {
+    call_small(tn_here->k, &p, m, n, a, b, beta, c, ldc);
+    return;
+  }
+  // tiles of at least four million multiplications, at most 16 of them, near squares, multiples of 32
+  int64_t wanted = tn_min64(16, (int64_t)(work / (1 << 21)));
+  p.tiles_m = p.tiles_n = p.tiles_k = 1;
+  while (p.tiles_m * p.tiles_n < wanted) {
+    bool rows = m / p.tiles_m >= n / p.tiles_n;
+    int64_t length = rows ? m / p.tiles_m : n / p.tiles_n;
+    if (length < 128) break;
+    *(rows ? &p.tiles_m : &p.tiles_n) *= 2;
+  }
+  p.tile_m = tn_ceil_div(tn_ceil_div(m, p.tiles_m), 32) * 32;
+  p.tile_n = tn_ceil_div(tn_ceil_div(n, p.tiles_n), 32) * 32;
+  p.tile_k = k;
+  if (p.tiles_m * p.tiles_n < wanted && k >= 2048) { // long and thin: cut the sum, join in order
+    p.tiles_k = tn_min64(SPLIT_MAX, tn_min64(k / 1024, wanted / (p.tiles_m * p.tiles_n)));
+    p.tile_k = tn_ceil_div(tn_ceil_div(k, p.tiles_k), 32) * 32;
+  }
+  p.tiles_m = tn_ceil_div(m, p.tile_m);
+  p.tiles_n = tn_ceil_div(n, p.tile_n);
+  p.tiles_k = tn_ceil_div(k, p.tile_k);
+  if (p.tiles_k > 1) {
+    p.partial = tn_workspace_take((size_t)((p.tiles_k - 1) * m * n) * size);
+    if (!p.partial) return;
+  }
+  tn_parallel(p.tiles_m * p.tiles_n * p.tiles_k, work * (dtype == TN_F32 ? 0.02 : 0.04), tile, &p);
+  for (int64_t s = 0; s + 1 < p.tiles_k; s++)
+    for (int64_t i = 0; i < m; i++)
+      kernels->row_add(p.partial + (size_t)((s * m + i) * n) * size, (char *)c + (size_t)(i * ldc) * size, n);
+  if (p.tiles_k > 1) tn_workspace_give(p.partial);
+}
+
+typedef struct batch_job {
+  product p;
+  const tn_kernels *kernels;
+  bool small;
+} batch_job;
+
+static void batch_task(void *context, int64_t index) {
+  const batch_job *j = context;
+  const product *p = &j->p;
+  size_t size = tn_dtype_size(p->dtype);
+  int64_t end = tn_min64((index + 1) * p->per_task, p->batch);
+  for (int64_t i = index * p->per_task; i < end; i++) {
+    const char *a = p->a + (size_t)(p->offsets_a ? p->offsets_a[i] : i * p->m * p->k) * size;
+    const char *b = p->b + (size_t)(p->offsets_b ? p->offsets_b[i] : i * p->k * p->n) * size;
+    char *c = p->c + (size_t)(i * p->m * p->n) * size;
+    if (j->small)
+      call_small(j->kernels, p, p->m, p->n, a, b, p->beta, c, p->n);
+    else
+      call_blas(p, p->m, p->n, p->k, a, b, p->beta, c, p->n);
+  }
+}
+
+void tn_gemm_batch(tn_dtype dtype, bool ta, bool tb, int64_t batch, int64_t m, int64_t n, int64_t k,
+                   const void *a, const int64_t *offsets_a, const void *b, const int64_t *offsets_b,
+                   double beta, void *c) {
+  size_t size = tn_dtype_size(dtype);
+  double work = (double)m * (double)n * (double)k;
+  int64_t lda = ta ? m : k, ldb = tb ? k : n;
+  if (batch < 4 || m == 0 || n == 0 || k == 0 || work > 4e8) {
+    for (int64_t i = 0; i < batch; i++)
+      tn_gemm(dtype, ta, tb, m, n, k, (const char *)a + (size_t)(offsets_a ? offsets_a[i] : i * m * k) * size,
+              lda, (const char *)b + (size_t)(offsets_b ? offsets_b[i] : i * k * n) * size, ldb, beta,
+              (char *)c + (size_t)(i * m * n) * size, n);
+    return;
+  }
+  batch_job j = {.kernels = tn_here->k, .small = work <= (double)SMALL && fits_scratch(dtype, k)};
+  j.p = (product){.dtype = dtype,
+                  .ta = ta,
+                  .tb = tb,
+                  .m = m,
+                  .n = n,
+                  .k = k,
+                  .lda = lda,
+                  .ldb = ldb,
+                  .ldc = n,
+                  .a = a,
+                  .b = b,
+                  .c = c,
+                  .beta = beta,
+                  .offsets_a = offsets_a,
+                  .offsets_b = offsets_b,
+                  .batch = batch};
+  j.p.per_task = tn_max64(1, (int64_t)(2e5 / work));
+  tn_parallel(tn_ceil_div(batch, j.p.per_task), work * (double)batch * 0.03, batch_task, &j);
+}
+
+/* matmul */
+typedef struct shapes {
+  int64_t m, n, k, batch;
+  int32_t ndim; /* of the result */
+  int64_t shape[TN_MAX_DIMS];
+  bool broadcast; /* a batch dimension is */
+} shapes;
+
+static bool fit(const tn_node *x, const tn_node *y, bool tx, bool ty, shapes *s) {
+  int32_t nx = x->t.dl.ndim, ny = y->t.dl.ndim;
+  if (nx < 2 || ny < 2) {
+    tn_shape_error("matmul", "shapes %s and %s are not both matrices", tn_shape_text(x), tn_shape_text(y));
+    return false;
+  }
+  s->m = x->shape[nx - (tx ? 1 : 2)];
+  s->k = x->shape[nx - (tx ? 2 : 1)];
+  s->n = y->shape[ny - (ty ? 2 : 1)];
+  int64_t k = y->shape[ny - (ty ? 1 : 2)];
+  if (s->k != k) {
+    tn_shape_error("matmul", "shapes %s%s and %s%s do not fit: %lld is not %lld", tn_shape_text(x),
+                   tx ? " transposed" : "", tn_shape_text(y), ty ? " transposed" : "", (long long)s->k,
+                   (long long)k);
+    return false;
+  }
+  s->ndim = nx > ny ? nx : ny;
+  s->batch = 1;
+  s->broadcast = false;
+  for (int32_t i = 3; i <= s->ndim; i++) {
+    int64_t dx = i <= nx ? x->shape[nx - i] : 1, dy = i <= ny ? y->shape[ny - i] : 1;
+    if (dx != dy && dx != 1 && dy != 1) {
+      tn_shape_error("matmul", "batches of shapes %s and %s do not broadcast", tn_shape_text(x),
+                     tn_shape_text(y));
+      return false;
+    }
+    s->broadcast |= dx != dy;
+    s->shape[s->ndim - i] = dx == 1 ? dy : dx;
+    s->batch *= s->shape[s->ndim - i];
+  }
+  s->shape[s->ndim - 2] = s->m;
+  s->shape[s->ndim - 1] = s->n;
+  return true;
+}
+
+/* Offsets of x's matrices for each of the result's. */
+static void batch_offsets(const tn_node *x, const shapes *s, int64_t *offsets) {
+  int32_t n = x->t.dl.ndim;
+  int64_t matrix = x->shape[n - 2] * x->shape[n - 1];
+  for (int64_t i = 0; i < s->batch; i++) {
+    int64_t rest = i, stride = matrix, offset = 0;
+    for (int32_t d = 3; d <= s->ndim; d++) {
+      int64_t index = rest % s->shape[s->ndim - d];
+      rest /= s->shape[s->ndim - d];
+      int64_t dx = d <= n ? x->shape[n - d] : 1;
+      if (dx != 1) offset += index * stride;
+      stride *= dx;
+    }
+    offsets[i] = offset;
+  }
+}
+
+/* out = op(x) op(y) + beta out */
+static void multiply(const tn_node *x, const tn_node *y, bool tx, bool ty, const shapes *s, double beta,
+                     tn_node *out) {
+  tn_dtype dtype = x->t.dtype;
+  if (s->batch == 1) {
+    tn_gemm(dtype, tx, ty, s->m, s->n, s->k, x->t.dl.data, tx ? s->m : s->k, y->t.dl.data, ty ? s->k : s->n,
+            beta, out->t.dl.data, s->n);
+    return;
+  }
+  int64_t *offsets = NULL;
+  if (s->broadcast && s->batch) {
+    offsets = tn_workspace_take((size_t)(2 * s->batch) * sizeof *offsets);
+    if (!offsets) return;
+    batch_offsets(x, s, offsets);
+    batch_offsets(y, s, offsets + s->batch);
+  }
+  tn_gemm_batch(dtype, tx, ty, s->batch, s->m, s->n, s->k, x->t.dl.data, offsets, y->t.dl.data,
+                offsets ? offsets + s->batch : NULL, beta, out->t.dl.data);
+  tn_workspace_give(offsets);
+}
+
+/* The gradient of one input is itself op(p) op(q); written straight to where it belongs. */
+static void deliver_product(tn_backward *b, uint32_t input, tn_node *p, tn_node *q, bool tp, bool tq) {
+  tn_node *to = tn_inputs(b->node)[input];
+  shapes s;
+  if (b->graph || !fit(p, q, tp, tq, &s) || s.batch * s.m * s.n != to->t.numel) {
+    tn_deliver_reduced(b, input, tn_op_matmul(p, q, tp, tq));
+    return;
+  }
+  double beta;
+  tn_node *target = tn_gradient_target(b, input, &beta);
+  if (tn_is_poison(target)) return;
+  multiply(p, q, tp, tq, &s, beta, target);
+  tn_deliver_written(b, input, target);
+}
+
+static void matmul_backward(tn_backward *b) {
+  tn_node *x = b->node->in[0], *y = b->node->in[1], *g = b->g;
+  bool tx = b->node->op & 1, ty = b->node->op & 2;
+  if (tn_wants(b, 0)) {
+    if (tx)
+      deliver_product(b, 0, y, g, ty, true);
+    else
+      deliver_product(b, 0, g, y, false, !ty);
+  }
+  if (tn_wants(b, 1)) {
+    if (ty)
+      deliver_product(b, 1, g, x, true, tx);
+    else
+      deliver_product(b, 1, x, g, !tx, false);
+  }
+}
+TN_RULE(matmul_rule, "matmul", matmul_backward);
+
+static bool check_types(const char *op, const tn_node *x, const tn_node *y) {
+  if (x->t.dtype == y->t.dtype && tn_is_float(x->t.dtype)) return true;
+  tn_shape_error(op, "not for %s and %s", tn_dtype_name(x->t.dtype), tn_dtype_name(y->t.dtype));
+  return false;
+}
+
+tn_node *tn_op_matmul(tn_node *x, tn_node *y, bool tx, bool ty) {
+  if (tn_is_poison(x)) return x;
+  if (tn_is_poison(y)) return y;
+  shapes s;
+  if (!check_types("matmul", x, y) || !fit(x, y, tx, ty, &s)) return tn_poison();
+  if (x->t.dl.ndim > 2 && y->t.dl.ndim == 2 && !tx) { // the batch is just more rows
+    tn_node *rows = tn_op_reshape(x, 2, (int64_t[]){s.batch * s.m, s.k});
+    return tn_op_reshape(tn_op_matmul(rows, y, false, ty), s.ndim, s.shape);
+  }
+  double start = tn_trace_begin();
+  tn_node *out = tn_node_new(x->t.dtype, s.ndim, s.shape);
+  if (tn_is_poison(out)) return out;
+  multiply(x, y, tx, ty, &s, 0, out);
+  if (tn_recording2(x, y)) {
+    tn_record2(out, &matmul_rule, x, y);
+    out->op = (tx ? 1 : 0) | (ty ? 2 : 0);
+  }
+  return tn_trace_end("matmul", start, out);
+}
+
+/* linear: x (..., in), weight (out, in), bias (out) -> (..., out) */
+static void linear_backward(tn_backward *b) {
+  tn_node *node = b->node, *x = node->in[0], *weight = node->in[1], *g = b->g;
+  int64_t out = weight->shape[0], in = weight->shape[1];
+  int64_t rows = 1;
+  for (int32_t i = 0; i + 1 < x->t.dl.ndim; i++) rows *= x->shape[i];
+  if (b->graph) {
+    tn_node *g2 = tn_op_reshape(g, 2, (int64_t[]){rows, out});
+    if (tn_wants(b, 0)) tn_deliver(b, 0, tn_op_like_shape(tn_op_matmul(g2, weight, false, false), x));
+    if (tn_wants(b, 1))
+      tn_deliver(b, 1, tn_op_matmul(g2, tn_op_reshape(x, 2, (int64_t[]){rows, in}), true, false));
+    if (node->inputs > 2 && tn_wants(b, 2)) tn_deliver(b, 2, tn_op_reduce(TN_SUM, g2, 1, false));
+    return;
+  }
+  double beta;
+  if (tn_wants(b, 1)) {
+    tn_node *target = tn_gradient_target(b, 1, &beta);
+    if (!tn_is_poison(target)) {
+      tn_gemm(x->t.dtype, true, false, out, in, rows, g->t.dl.data, out, x->t.dl.data, in, beta,
+              target->t.dl.data, in);
+      tn_deliver_written(b, 1, target);
+    }
+  }
+  if (node->inputs > 2 && tn_wants(b, 2))
+    tn_deliver(b, 2, tn_op_reduce(TN_SUM, tn_op_reshape(g, 2, (int64_t[]){rows, out}), 1, false));
+  if (tn_wants(b, 0)) {
+    tn_node *target = tn_gradient_target(b, 0, &beta);
+    if (!tn_is_poison(target)) {
+      tn_gemm(x->t.dtype, false, false, rows, in, out, g->t.dl.data, out, weight->t.dl.data, in, beta,
+              target->t.dl.data, in);
+      tn_deliver_written(b, 0, target);
+    }
+  }
+}
+TN_RULE(linear_rule, "linear", linear_backward);
+
+tn_node *tn_op_linear(tn_node *x, tn_node *weight, tn_node *bias) {
+  if (tn_is_poison(x)) return x;
+  if (tn_is_poison(weight)) return weight;
+  if (bias && tn_is_poison(bias)) return bias;
+  int32_t n = x->t.dl.ndim;
+  if (!check_types("linear", x, weight) || (bias && !check_types("linear", x, bias))) return tn_poison();
+  if (n < 1 || weight->t.dl.ndim != 2 || x->shape[n - 1] != weight->shape[1])
+    return tn_shape_error("linear", "an input %s and a weight %s do not fit: the last dimensions differ",
+                          tn_shape_text(x), tn_shape_text(weight));
+  int64_t in = weight->shape[1], out = weight->shape[0], shape[TN_MAX_DIMS] = {0}, rows = 1;
+  if (bias && (bias->t.dl.ndim != 1 || bias->shape[0] != out))
+    return tn_shape_error("linear", "a bias %s does not fit a weight %s", tn_shape_text(bias),
+                          tn_shape_text(weight));
+  double start = tn_trace_begin();
+  memcpy(shape, x->shape, (size_t)n * sizeof *shape);
+  shape[n - 1] = out;
+  for (int32_t i = 0; i + 1 < n; i++) rows *= x->shape[i];
+  tn_node *y = tn_node_new(x->t.dtype, n, shape);
+  if (tn_is_poison(y)) return y;
+  if (bias) {
+    size_t row = (size_t)out * tn_dtype_size(x->t.dtype);
+    for (int64_t i = 0; i < rows && row; i++)
+      memcpy((char *)y->t.dl.data + (size_t)i * row, bias->t.dl.data, row);
+  }
+  tn_gemm(x->t.dtype, false, true, rows, out, in, x->t.dl.data, in, weight->t.dl.data, in, bias ? 1 : 0,
+          y->t.dl.data, out);
+  if (tn_here->record && (tn_needs(x) || tn_needs(weight) || (bias && tn_needs(bias)))) {
+    tn_record2(y, &linear_rule, x, weight);
+    if (bias) {
+      y->inputs = 3;
+      y->in[2] = bias;
+    }
+  }
+  return tn_trace_end("linear", start, y);
+}
+
+tn_tensor *tn_api_matmul(tn_tensor *x, tn_tensor *y, bool transpose_x, bool transpose_y) {
+  return &tn_op_matmul(tn_node_of(x), tn_node_of(y), transpose_x, transpose_y)->t;
+}
+tn_tensor *tn_api_linear(tn_tensor *x, tn_tensor *weight, tn_tensor *bias) {
+  return &tn_op_linear(tn_node_of(x), tn_node_of(weight), bias ? tn_node_of(bias) : NULL)->t;
+}

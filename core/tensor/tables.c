@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+/* The service tables of tensors and derivatives. */
+#include "api.h"
+
+const tn_tensor_service tn_tensor_table = {
+    .size = sizeof(tn_tensor_service),
+    .scope_open = tn_api_scope_open,
+    .scope_close = tn_api_scope_close,
+    .persist = tn_api_persist,
+    .release = tn_api_release,
+    .keep = tn_api_keep,
+    .poisoned = tn_api_poisoned,
+    .empty = tn_api_empty,
+    .full = tn_api_full,
+    .from = tn_api_from,
+    .wrap = tn_api_wrap,
+    .arange = tn_api_arange,
+    .cast = tn_api_cast,
+    .item = tn_api_item,
+    .unary = tn_api_unary,
+    .binary = tn_api_binary,
+    .where = tn_api_where,
+    .reduce = tn_api_reduce,
+    .softmax = tn_api_softmax,
+    .log_softmax = tn_api_log_softmax,
+    .reshape = tn_api_reshape,
+    .permute = tn_api_permute,
+    .broadcast_to = tn_api_broadcast_to,
+    .concatenate = tn_api_concatenate,
+    .slice = tn_api_slice,
+    .index_select = tn_api_index_select,
+    .one_hot = tn_api_one_hot,
+    .matmul = tn_api_matmul,
+    .linear = tn_api_linear,
+    .cross_entropy = tn_api_cross_entropy,
+    .bce_with_logits = tn_api_bce_with_logits,
+    .dl_export = tn_api_dl_export,
+    .dl_import = tn_api_dl_import,
+};
+
+const tn_autograd_service tn_autograd_table = {
+    .size = sizeof(tn_autograd_service),
+    .record = tn_api_record,
+    .leaf = tn_api_leaf,
+    .stop_gradient = tn_api_stop_gradient,
+    .requires_gradient = tn_api_requires_gradient,
+    .grad = tn_api_grad,
+    .vjp = tn_api_vjp,
+    .grad_params = tn_api_grad_params,
+    .custom = tn_api_custom,
+    .checkpoint = tn_api_checkpoint,
+};
