@@ -243,8 +243,8 @@ tn_status tn_value_check(const char *value, const char *what, const char *file, 
   if (bad < bytes)
     return tn_error_set(error, TN_ERROR_INVALID, file, line, "%s: byte 0x%02x is not allowed in a value",
                         what, (unsigned)(unsigned char)value[bad]);
-  for (size_t i = 0; i < bytes; i++)
-    if (value[i] == ';' && (i == 0 || value[i - 1] == ' ' || value[i - 1] == '\t'))
+  for (size_t i = 1; i < bytes; i++)
+    if (value[i] == ';' && (value[i - 1] == ' ' || value[i - 1] == '\t'))
       return tn_error_set(error, TN_ERROR_INVALID, file, line,
                           "%s: a ';' after a blank begins a comment and cannot be part of a value", what);
   return TN_OK;

@@ -22,8 +22,10 @@ char *tn_config_print(const tn_config *config) {
     const tn_section *section = tn_config_at(config, i);
     fprintf(out, "%s[%s]\n", i > 0 ? "\n" : "", section->name);
     for (uint32_t k = 0; k < section->key_count; k++) {
-      fprintf(out, "%s =%s", section->keys[k].name, section->keys[k].value[0] ? " " : "");
-      print_value(out, section->keys[k].value);
+      const char *value = section->keys[k].value;
+      bool blank = value[0] && value[0] != ';'; /* after a blank, ';' would begin a comment */
+      fprintf(out, "%s =%s", section->keys[k].name, blank ? " " : "");
+      print_value(out, value);
       fputc('\n', out);
     }
   }
