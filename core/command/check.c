@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <tenon/dataset.h>
+#include <tenon/loss.h>
 
 static const char help[] =
     "usage: tenon check FILE.ini [section.key=value ...] [options]\n\n"
@@ -42,8 +43,12 @@ static void print_component(tn_pipeline *pipeline, const tn_component *c) {
   } else if (tn_pipeline_outputs(pipeline, c)) {
     tn_params *params = tn_pipeline_parameters(pipeline, c);
     if (params && tn_params_count(params)) printf("%lld parameters; ", (long long)tn_params_numel(params));
-    printf("-> ");
-    print_fields(tn_pipeline_outputs(pipeline, c));
+    if (strcmp(c->cls->kind, TN_LOSS) == 0) { /* its value is the end of the flow */
+      printf("%s", c->cls->summary);
+    } else {
+      printf("-> ");
+      print_fields(tn_pipeline_outputs(pipeline, c));
+    }
   } else {
     fputs(c->cls->summary ? c->cls->summary : "", stdout);
   }
@@ -59,7 +64,7 @@ int tn_command_check(int argc, char **argv) {
   tn_error error = {0};
   tn_pipeline *pipeline = tn_pipeline_open(registry, &options.pipeline, &error);
   if (!pipeline || tn_pipeline_check(pipeline, &error) < 0) {
-    code = tn_command_error(&error);
+    code = tn_command_error(&error, false);
   } else {
     code = TN_EXIT_OK;
     if (!options.pipeline.quiet) {

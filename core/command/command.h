@@ -30,7 +30,8 @@ typedef struct tn_shared_options {
 } tn_shared_options;
 /* Opens the registry; NULL after printing why. */
 tn_registry *tn_command_registry(const tn_shared_options *shared);
-/* Prints "error: TEXT" and gives the exit code that belongs to the error. */
-int tn_command_error(const tn_error *error);
+/* Prints "error: TEXT" and gives the exit code that belongs to the error: before a run begins it is the pipeline file
+ * that cannot be used. */
+int tn_command_error(const tn_error *error, bool running);
 
 #endif

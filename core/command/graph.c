@@ -78,7 +78,7 @@ int tn_command_graph(int argc, char **argv) {
   tn_pipeline *pipeline = tn_pipeline_open(registry, &options.pipeline, &error);
   tn_status status = pipeline ? draw(pipeline, &svg, &error) : error.status;
   if (status == TN_OK) status = write_out(options.output, svg.data, &error);
-  code = status < 0 ? tn_command_error(&error) : TN_EXIT_OK;
+  code = status < 0 ? tn_command_error(&error, false) : TN_EXIT_OK;
   tn_text_free(&svg);
   tn_pipeline_close(pipeline);
   tn_registry_close(registry);

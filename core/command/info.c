@@ -168,7 +168,7 @@ static int unknown(tn_registry *registry, const char *name) {
     tn_error_set(&error, TN_ERROR_MISSING, NULL, 0, "no kind '%s'%s", name, hint);
   else
     tn_registry_load(registry, name, NULL, 0, &error);
-  return tn_command_error(&error);
+  return tn_command_error(&error, false);
 }
 
 int tn_command_info(int argc, char **argv) {
@@ -190,7 +190,7 @@ int tn_command_info(int argc, char **argv) {
     if (cls)
       print_component(item, cls);
     else
-      tn_command_error(&error), code = TN_EXIT_PLUGIN;
+      tn_command_error(&error, false), code = TN_EXIT_PLUGIN;
   } else if (!print_kind(registry, name)) {
     code = unknown(registry, name);
   }

@@ -29,18 +29,17 @@ tn_registry *tn_command_registry(const tn_shared_options *shared) {
   tn_error error = {0};
   tn_registry_options options = {.files = shared->files, .file_count = shared->file_count};
   tn_registry *registry = tn_registry_open(&options, &error);
-  if (!registry) tn_command_error(&error);
+  if (!registry) tn_command_error(&error, false);
   return registry;
 }
 
-int tn_command_error(const tn_error *error) {
+int tn_command_error(const tn_error *error, bool running) {
   fprintf(stderr, "error: %s\n", error->text);
   switch (error->status) {
   case TN_ERROR_INTERRUPTED: return TN_EXIT_INTERRUPTED;
-  case TN_ERROR_INVALID:
-  case TN_ERROR_SHAPE:
-  case TN_ERROR_MISSING: return TN_EXIT_USAGE;
-  default: return TN_EXIT_FAILED;
+  case TN_ERROR_MEMORY:
+  case TN_ERROR_INTERNAL: return TN_EXIT_FAILED;
+  default: return running ? TN_EXIT_FAILED : TN_EXIT_USAGE;
   }
 }
 

@@ -46,13 +46,16 @@ static int run(tn_registry *registry, const tn_command_options *o, tn_error *err
   if (options.directory)
     snprintf(directory, sizeof directory, "%s", options.directory);
   else {
-    if (free_directory(options.file, directory, sizeof directory, error) < 0) return tn_command_error(error);
+    if (free_directory(options.file, directory, sizeof directory, error) < 0)
+      return tn_command_error(error, false);
     made = true;
   }
   options.directory = directory;
   tn_pipeline *pipeline = tn_pipeline_open(registry, &options, error);
-  tn_status status = pipeline ? tn_pipeline_run(pipeline, error) : error->status;
-  int code = status < 0 ? tn_command_error(error) : TN_EXIT_OK;
+  tn_status status = pipeline ? tn_pipeline_check(pipeline, error) : error->status;
+  bool good = status >= 0;
+  if (good) status = tn_pipeline_run(pipeline, error);
+  int code = status < 0 ? tn_command_error(error, good) : TN_EXIT_OK;
   if (code == TN_EXIT_OK && !options.quiet) printf("report: %s/report.html\n", directory);
   tn_pipeline_close(pipeline);
   if (made && code != TN_EXIT_OK) {

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 double tn_seconds(void) {
   struct timespec now;
@@ -34,13 +33,14 @@ static tn_status make_path(const char *path, tn_error *error) {
   return failed ? TN_ERROR_IO : TN_OK;
 }
 
-/* Writes `text` to NAME in the run directory: to a temporary name, synced, renamed. */
+/* Writes `text` to NAME in the run directory: to a temporary name, then renamed, so that a killed run leaves the old
+ * file or the new one. Unlike parameters these can be made again: they are not worth waiting for the disk. */
 static tn_status write_file(const tn_pipeline *p, const char *name, const char *text, tn_error *error) {
   char path[4096], temporary[4104];
   snprintf(path, sizeof path, "%s/%s", p->directory, name);
   snprintf(temporary, sizeof temporary, "%s.tmp", path);
   FILE *file = fopen(temporary, "w");
-  bool ok = file && fputs(text, file) >= 0 && fflush(file) == 0 && fsync(fileno(file)) == 0;
+  bool ok = file && fputs(text, file) >= 0 && fflush(file) == 0;
   if (file && fclose(file) != 0) ok = false;
   if (ok && rename(temporary, path) == 0) return TN_OK;
   return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));

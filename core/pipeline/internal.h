@@ -37,7 +37,7 @@ struct tn_pipeline {
   tn_bound *bound;
   char *name;
   char *directory; /* NULL: nothing is written */
-  bool smoke, running;
+  bool smoke, checked, running;
   int64_t seed;
   int32_t precision;
   tn_strings stage_names;

@@ -29,7 +29,7 @@ static const tn_param setting_params[] = {
                   "who sees the run's events"),
 };
 static const tn_class settings_class = {.size = sizeof(tn_class),
-                                        .kind = "tenon.pipeline_section/1",
+                                        .kind = "tenon.host/1",
                                         .name = "pipeline",
                                         .summary = "the run itself",
                                         TN_CLASS_PARAMS(setting_params),
@@ -194,6 +194,7 @@ tn_status tn_pipeline_check(tn_pipeline *p, tn_error *error) {
     tn_status status = call(p, stage, ((const tn_stage *)stage->vtable)->check, "check", error);
     if (status < 0) return status;
   }
+  p->checked = true;
   return TN_OK;
 }
 
@@ -235,9 +236,9 @@ static tn_status run_stage(tn_pipeline *p, const tn_component *stage, tn_error *
 }
 
 tn_status tn_pipeline_run(tn_pipeline *p, tn_error *error) {
-  tn_status status = tn_pipeline_check(p, error);
+  tn_status status = p->checked ? TN_OK : tn_pipeline_check(p, error);
+  if (status >= 0 && p->directory) status = tn_directory_make(p, error);
   if (status < 0) return status;
-  if (p->directory && (status = tn_directory_make(p, error)) < 0) return status;
   p->running = true;
   p->began = tn_seconds();
   announce(p, TN_EVENT_RUN_BEGIN, p->name);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Gets a trained tensor out through DLPack, without a copy; it outlives the host.
- *   cc dlpack.c $(pkg-config --cflags --libs tenon) -o dlpack && ./dlpack FILE.ini net 0.weight */
+ *   cc dlpack.c $(pkg-config --cflags --libs tenon) -o dlpack && ./dlpack FILE.ini net layers.0.weight */
 #include <stdio.h>
 #include <tenon/embed.h>
 

@@ -20,11 +20,15 @@ grep -q '"train.loss": 0.2' runs/digits-2/results.json
 cc -Wall -Wextra -o run examples/embed/run.c $(pkg-config --cflags --libs tenon)
 cc -Wall -Wextra -o dlpack examples/embed/dlpack.c $(pkg-config --cflags --libs tenon)
 ./run examples/quickstart.ini test.accuracy
-./dlpack examples/quickstart.ini net "$(TENON_NO=1 ./first-tensor 2>/dev/null || echo 0.weight)"
-# `tenon new` gives a plugin that builds outside the tree with its six-line Makefile.
+./dlpack examples/quickstart.ini net layers.0.weight
+# `tenon new` gives, for every kind, a plugin that builds and passes its test outside any tree with its six-line Makefile.
 mkdir new && cd new
 for kind in dataset sampler transform model loss optimizer gradient weighting schedule metric predictor environment \
-  problem solver search stage observer communicator; do
-  tenon new $kind mine >/dev/null
-  make -s -C "$(ls -d *mine* | grep $kind || echo mine)"
+  problem solver search stage observer communicator acme.fusion/1; do
+  tenon new "$kind" mine >/dev/null
 done
+for folder in *-mine; do
+  [ "$(wc -l <"$folder/Makefile")" -le 6 ]
+  make -s -C "$folder" test >log 2>&1 || { cat log; exit 1; }
+done
+echo "note: $(ls -d *-mine | wc -l) kinds"
