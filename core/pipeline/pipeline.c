@@ -223,8 +223,10 @@ static tn_status run_stage(tn_pipeline *p, const tn_component *stage, tn_error *
   while (status >= 0 && status != TN_DONE) {
     status = call(p, stage, table->step, "step", error);
     tick(p, stage);
-    if (interrupted && status == TN_OK)
+    if (interrupted && status == TN_OK) {
+      interrupted = 0;
       status = tn_error_set(error, TN_ERROR_INTERRUPTED, NULL, 0, "interrupted in [%s]", stage->name);
+    }
   }
   if (status >= 0 && TN_HAS(table, tn_stage, end)) status = call(p, stage, table->end, "end", error);
   if (status >= 0) {
