@@ -23,9 +23,14 @@ static char *own_folder(tn_arena *arena) {
   return slash ? tn_arena_text(arena, path, (size_t)(slash - path)) : NULL;
 }
 
-static bool is_folder(const char *path) {
+/* The folder without "..", in the arena; NULL: there is none. */
+static const char *real_folder(tn_arena *arena, const char *path) {
   struct stat s;
-  return path && stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+  if (!path || stat(path, &s) != 0 || !S_ISDIR(s.st_mode)) return NULL;
+  char *real = realpath(path, NULL);
+  char *copy = real ? tn_arena_text(arena, real, strlen(real)) : NULL;
+  free(real);
+  return copy;
 }
 
 #ifdef TN_BUILD_PLUGIN_DIR
@@ -56,7 +61,8 @@ static const char *installed(tn_arena *arena, const char *folder) {
     for (size_t i = 0; i < sizeof bases / sizeof *bases; i++) {
       char *base = tn_arena_join(arena, folder, bases[i]);
       char *path = base ? tn_arena_join(arena, base, end) : NULL;
-      if (is_folder(path)) return path;
+      const char *real = real_folder(arena, path);
+      if (real) return real;
     }
   }
   return configured;
