@@ -9,7 +9,14 @@
  * and overrides "section.key=value" from the command line, which may add keys and sections (they are reported
  * with file "command line"). Refused with a line: duplicate sections or keys in one file, keys outside
  * sections, lines that are neither, NUL bytes and other control characters, values over 64 KiB, files over 16
- * MiB, empty files. */
+ * MiB, empty files, byte sequences that are not UTF-8.
+ *
+ * Narrower than inih, which would misread them without a word: keys and section headers start in the first
+ * column; an indented `name = value` is refused instead of being appended to the value above; names are
+ * letters, digits,
+ * `_`, `-` and `.`, of sections at most 49. Of "section.key" in overrides and ${...}, the longest section
+ * that exists is meant; a new section ends at the first dot ("arm.x.y.z=1": at the second). A `;` after a
+ * blank begins a comment, so no value, also no override or environment variable, may hold one. */
 #ifndef TENON_CORE_CONFIG_H
 #define TENON_CORE_CONFIG_H
 

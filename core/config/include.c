@@ -38,8 +38,8 @@ static chain link_of(const char *file, const chain *above) {
 static char *read_file(const char *file, size_t *bytes, int *file_error) {
   FILE *stream = fopen(file, "rb");
   size_t room = 1 << 16, used = 0;
+  *file_error = stream ? ENOMEM : errno;
   char *text = stream ? malloc(room) : NULL;
-  *file_error = errno;
   while (text) {
     used += fread(text + used, 1, room - used, stream);
     if (used < room) break;
