@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/plugin/services.h"
 #include "core/expression/expression.h"
+#include "core/nn/nn.h"
 #include "core/plugin/host.h"
 #include "core/tensor/engine.h"
 #include <pthread.h>
@@ -12,10 +13,15 @@ typedef struct service {
 } service;
 
 static const service own[] = {
-    {TN_LOG_SERVICE, &tn_log_table},           {TN_TENSOR_SERVICE, &tn_tensor_table},
-    {TN_AUTOGRAD_SERVICE, &tn_autograd_table}, {TN_PARAMS_SERVICE, &tn_params_table},
-    {TN_LINALG_SERVICE, &tn_linalg_table},     {TN_RANDOM_SERVICE, &tn_random_table},
-    {TN_DATA_SERVICE, &tn_data_table},         {TN_EXPRESSION_SERVICE, &tn_expression_table},
+    {TN_LOG_SERVICE, &tn_log_table},
+    {TN_TENSOR_SERVICE, &tn_tensor_table},
+    {TN_AUTOGRAD_SERVICE, &tn_autograd_table},
+    {TN_PARAMS_SERVICE, &tn_params_table},
+    {TN_LINALG_SERVICE, &tn_linalg_table},
+    {TN_RANDOM_SERVICE, &tn_random_table},
+    {TN_DATA_SERVICE, &tn_data_table},
+    {TN_EXPRESSION_SERVICE, &tn_expression_table},
+    {TN_NN_SERVICE, &tn_nn_table},
 };
 
 /* Constant tables of the program, the same for every host in the process. */

@@ -7,6 +7,7 @@
 
 #include <tenon/log.h>
 #include <tenon/tensor.h>
+#include <tenon/nn.h>
 #include <tenon/autograd.h>
 #include <tenon/params.h>
 #include <tenon/random.h>
@@ -31,6 +32,7 @@ static inline tn_status tn_sdk_connect(tn_sdk_tables *sdk, const tn_host *host) 
   sdk->pipeline = (const struct tn_pipeline_service *)host->get_service(TN_PIPELINE_SERVICE);
   sdk->expression = (const struct tn_expression_service *)host->get_service(TN_EXPRESSION_SERVICE);
   sdk->comm = (const struct tn_comm_service *)host->get_service(TN_COMM_SERVICE);
+  sdk->nn = (const struct tn_nn_service *)host->get_service(TN_NN_SERVICE);
   return TN_OK;
 }
 
