@@ -65,6 +65,8 @@ _Noreturn static void child(int pipe_end, const tn_found *const *files, uint32_t
   /* Nothing that a plugin prints or dumps belongs to what the user asked for. */
   const struct rlimit none = {0, 0};
   setrlimit(RLIMIT_CORE, &none);
+  if (pipe_end < 3)
+    pipe_end = fcntl(pipe_end, F_DUPFD, 3); /* where the caller had closed a standard stream */
   const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
   for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) signal(faults[i], SIG_DFL);
   int nowhere = open("/dev/null", O_RDWR);
@@ -171,7 +173,7 @@ static tn_status scan_some(tn_index *index, const tn_found *const *files, uint32
 
 tn_status tn_scan_files(tn_index *index, const tn_found *const *files, uint32_t count, tn_error *error) {
   tn_status status = TN_OK;
-  for (uint32_t at = 0, done; at < count && status == TN_OK; at += done)
+  for (uint32_t at = 0, done = 0; at < count && status == TN_OK; at += done)
     status = scan_some(index, files + at, count - at, &done, error);
   if (count > 0) index->changed = true;
   return status;

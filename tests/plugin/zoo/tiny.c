@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* A plugin with one optimizer, and every way of being wrong. Compiled by the tests with -DNAME=... and a
- * fault: MAJOR, MINOR, PLUGIN_SIZE, CLASS_SIZE, CLASS_SHORT, PARAM_SIZE, VTABLE_SIZE, NO_STEP, KIND, TWICE,
- * CRASH, EXIT, HANG, LIE, LOAD_FAILS, COUNTS_LOADS, NO_SYMBOL, BAD_DEFAULT. */
+ * fault: MAJOR, MINOR, PLUGIN, PLUGIN_SIZE, CLASS_SIZE, PARAM_SIZE, VTABLE_SIZE, KIND, NO_STEP, TWICE,
+ * BAD_DEFAULT, LIE, LOAD_FAILS, NO_SYMBOL, CRASH, EXIT, NOISE. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <tenon/optimizer.h>
