@@ -73,7 +73,8 @@ TN_FUSED(lamb_direction, {
   for (int64_t i = 0; i < run->count; i++) {
     m[i] = beta1 * m[i] + (1 - beta1) * g[i];
     v[i] = beta2 * v[i] + (1 - beta2) * g[i] * g[i];
-    u[i] = bias1 * m[i] / (sqrt(bias2 * v[i]) + epsilon) + decay * w[i];
+    real root = sqrt(bias2 * v[i]) + epsilon;
+    u[i] = (root > 0 ? bias1 * m[i] / root : 0) + decay * w[i];
   }
 })
 

@@ -120,6 +120,7 @@ struct search {
   struct lbfgs *lbfgs;
   const tn_optimizer_step *step;
   struct point start;
+  double rounding;   /* of one number */
   double noise;      /* differences of values below this are rounding */
   int64_t left;      /* evaluations */
   struct point last; /* the last one: `point` and `slope` belong to it */
@@ -168,7 +169,7 @@ static struct point zoom(struct search *search, struct point low, struct point h
   double widths[] = {INFINITY, INFINITY}; /* of the last two intervals: one that shrinks slowly is halved */
   while (search->left > 0 && search->status >= 0) {
     const double width = fabs(high.a - low.a);
-    if (width <= DBL_EPSILON * fmax(low.a, high.a)) break;
+    if (width <= search->rounding * fmax(low.a, high.a)) break;
     const bool slow = width > 0.66 * widths[1];
     const struct point p = evaluate(search, slow ? (low.a + high.a) / 2 : interpolate(&low, &high));
     widths[1] = widths[0];
@@ -242,7 +243,7 @@ static tn_status remember(struct lbfgs *lbfgs, double a, double curvature) {
   return TN_OK;
 }
 
-static double rounding(const tn_params *params) {
+static double rounding_of(const tn_params *params) {
   const tn_tensor *first = tn_param_tensor(params, 0);
   return first && first->dtype == TN_F64 ? DBL_EPSILON : FLT_EPSILON;
 }
@@ -252,10 +253,12 @@ static tn_status descend(struct lbfgs *lbfgs, const tn_optimizer_step *step, dou
   *moved = false;
   const double slope = tn_params_dot(lbfgs->gradient, lbfgs->direction);
   if (!(slope < 0)) return TN_OK;
+  const double rounding = rounding_of(step->params);
   struct search search = {.lbfgs = lbfgs,
                           .step = step,
                           .start = {0, loss, slope},
-                          .noise = rounding(step->params) * fabs(loss),
+                          .rounding = rounding,
+                          .noise = rounding * fabs(loss),
                           .left = lbfgs->evaluations};
   double first = lbfgs->lr * step->schedule;
   if (!(first > 0)) return TN_OK;

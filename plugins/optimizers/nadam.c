@@ -58,7 +58,8 @@ TN_FUSED(nadam_pass, {
     real d = g[i] + decay * w[i];
     m[i] = beta1 * m[i] + keep1 * d;
     v[i] = beta2 * v[i] + (1 - beta2) * d * d;
-    w[i] -= (fresh * d + lasting * m[i]) / (sqrt(bias2 * v[i]) + epsilon);
+    real root = sqrt(bias2 * v[i]) + epsilon;
+    w[i] -= root > 0 ? (fresh * d + lasting * m[i]) / root : 0;
   }
 })
 
