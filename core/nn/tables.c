@@ -37,6 +37,27 @@ static tn_tensor *group_norm(tn_tensor *x, int64_t groups, tn_tensor *weight, tn
 static tn_tensor *rms_norm(tn_tensor *x, int32_t axes, tn_tensor *weight, double epsilon) {
   return &tn_op_rms_norm(N(x), axes, N(weight), epsilon)->t;
 }
+static tn_tensor *weight_norm(tn_tensor *direction, tn_tensor *length) {
+  return &tn_op_weight_norm(N(direction), N(length))->t;
+}
+static tn_tensor *spectral_norm(tn_tensor *weight, tn_tensor *u, int32_t steps, double epsilon,
+                                tn_tensor **next) {
+  return &tn_op_spectral_norm(N(weight), N(u), steps, epsilon, next)->t;
+}
+static tn_tensor *interpolate(tn_interpolate_op op, tn_tensor *x, int64_t height, int64_t width, bool align) {
+  return &tn_op_interpolate(op, N(x), height, width, align)->t;
+}
+static tn_tensor *affine_grid(tn_tensor *theta, int64_t height, int64_t width, bool align) {
+  return &tn_op_affine_grid(N(theta), height, width, align)->t;
+}
+static tn_tensor *grid_sample(tn_tensor *x, tn_tensor *grid, tn_border_op border, bool align) {
+  return &tn_op_grid_sample(N(x), N(grid), border, align)->t;
+}
+static tn_tensor *attention(tn_tensor *q, tn_tensor *k, tn_tensor *v, tn_tensor *mask, bool causal,
+                            double scale) {
+  return &tn_op_attention(N(q), N(k), N(v), N(mask), causal, scale)->t;
+}
+static tn_tensor *dropout(tn_tensor *x, double p, tn_rng *rng) { return &tn_op_dropout(N(x), p, rng)->t; }
 
 const tn_nn_service tn_nn_table = {
     .size = sizeof(tn_nn_service),
@@ -49,4 +70,11 @@ const tn_nn_service tn_nn_table = {
     .layer_norm = layer_norm,
     .group_norm = group_norm,
     .rms_norm = rms_norm,
+    .weight_norm = weight_norm,
+    .spectral_norm = spectral_norm,
+    .interpolate = interpolate,
+    .affine_grid = affine_grid,
+    .grid_sample = grid_sample,
+    .attention = attention,
+    .dropout = dropout,
 };
