@@ -4,7 +4,6 @@
 TestSuite(averaged, .fini = harness_close);
 
 /* Gradient descent with rate 1 and these gradients from 0 makes the iterates -1, -3, -6, -10, -15, -21. */
-enum { STEPS = 6 };
 static const double iterates[] = {0, -1, -3, -6, -10, -15, -21};
 
 static double final_after(const char *keys, int64_t steps) {
