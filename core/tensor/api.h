@@ -37,6 +37,27 @@ tn_tensor *tn_api_cross_entropy(tn_tensor *logits, tn_tensor *labels, double smo
 tn_tensor *tn_api_bce_with_logits(tn_tensor *logits, tn_tensor *targets);
 tn_dl_managed *tn_api_dl_export(tn_tensor *x);
 tn_tensor *tn_api_dl_import(tn_dl_managed *managed);
+tn_tensor *tn_api_cumulative(tn_cumulative_op op, tn_tensor *x, int32_t axis);
+void tn_api_sort(tn_tensor *x, int32_t axis, bool descending, tn_tensor **values, tn_tensor **index);
+void tn_api_top_k(tn_tensor *x, int64_t k, int32_t axis, bool largest, tn_tensor **values, tn_tensor **index);
+tn_tensor *tn_api_gather(tn_tensor *x, int32_t axis, tn_tensor *index);
+tn_tensor *tn_api_scatter_add(tn_tensor *x, int32_t axis, tn_tensor *index, int64_t size);
+tn_tensor *tn_api_index_add(tn_tensor *x, int32_t axis, tn_tensor *index, int64_t size);
+tn_tensor *tn_api_nonzero(tn_tensor *condition);
+tn_tensor *tn_api_stack(tn_tensor *const *xs, uint32_t count, int32_t axis);
+tn_tensor *tn_api_flip(tn_tensor *x, int32_t axis);
+tn_tensor *tn_api_roll(tn_tensor *x, int32_t axis, int64_t shift);
+tn_tensor *tn_api_pad(tn_pad_op op, tn_tensor *x, int32_t axis, int64_t before, int64_t after, double value);
+tn_tensor *tn_api_triangle(tn_tensor *x, bool upper, int64_t diagonal);
+tn_tensor *tn_api_diagonal(tn_tensor *x);
+tn_tensor *tn_api_diagonal_matrix(tn_tensor *x);
+tn_tensor *tn_api_einsum(const char *equation, tn_tensor *const *xs, uint32_t count);
+tn_tensor *tn_api_segment(tn_reduce_op op, tn_tensor *x, tn_tensor *segments, int64_t count);
+tn_tensor *tn_api_segment_softmax(tn_tensor *x, tn_tensor *segments, int64_t count);
+tn_tensor *tn_api_sparse_matmul(tn_tensor *offsets, tn_tensor *columns, tn_tensor *values, tn_tensor *x);
+tn_tensor *tn_api_distances(tn_distance_op op, tn_tensor *x, tn_tensor *y);
+void tn_api_nearest(tn_distance_op op, tn_tensor *queries, tn_tensor *keys, int64_t k, tn_tensor **values,
+                    tn_tensor **index);
 
 bool tn_api_record(bool on);
 tn_tensor *tn_api_leaf(tn_tensor *x);

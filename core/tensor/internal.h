@@ -264,6 +264,7 @@ tn_node *tn_op_scatter(tn_node *x, tn_node *index, int64_t size);
 tn_node *tn_op_matmul(tn_node *x, tn_node *y, bool tx, bool ty);
 tn_node *tn_op_linear(tn_node *x, tn_node *weight, tn_node *bias);
 tn_node *tn_op_reduce_to(tn_node *x, const tn_node *like);  /* sums over the axes that were broadcast */
+tn_node *tn_op_swap_last(tn_node *x, int32_t axis);         /* exchanges `axis` and the last one */
 tn_node *tn_op_like_shape(tn_node *x, const tn_node *like); /* reshape to the shape of another */
 
 #define NEG(x)          tn_op_unary(TN_NEG, x, 0, 0)

@@ -33,6 +33,8 @@ typedef struct tn_real_kernels {
   double (*square_deviation)(const void *x, double mean, int64_t n); /* sum of (x - mean)^2 */
   double (*max)(const void *x, int64_t n);                           /* NaN if there is one */
   double (*min)(const void *x, int64_t n);
+  /* the first i >= start with x[i] > bound, or n */
+  int64_t (*first_above)(const void *x, int64_t start, int64_t n, double bound);
   double (*sum_exp)(const void *x, double shift, int64_t n); /* sum of exp(x - shift) */
   /* y[i] = max(y[i], x[i]) and the like for rows; NaN wins */
   void (*row_add)(const void *x, void *y, int64_t n);

@@ -185,6 +185,16 @@ enum {
 #define TN_ALL_AXES   0xffffffffu
 #define TN_AXIS(axis) (1u << (axis)) /* non-negative axes only */
 
+typedef int32_t tn_cumulative_op;
+enum { TN_CUMSUM, TN_CUMPROD };
+
+typedef int32_t tn_pad_op;
+enum { TN_PAD_CONSTANT, TN_PAD_REFLECT /* without the edge */, TN_PAD_REPLICATE, TN_PAD_CIRCULAR };
+
+/* Between rows. COSINE and INNER_PRODUCT are similarities: large is near. */
+typedef int32_t tn_distance_op;
+enum { TN_SQUARED_EUCLIDEAN, TN_EUCLIDEAN, TN_COSINE, TN_INNER_PRODUCT, TN_MANHATTAN };
+
 typedef struct tn_tensor_service {
   uint32_t size;
 
@@ -245,6 +255,45 @@ typedef struct tn_tensor_service {
    * needed. */
   tn_dl_managed *(*dl_export)(tn_tensor *x);
   tn_tensor *(*dl_import)(tn_dl_managed *managed);
+
+  /* Running sums (int64 too) and products along an axis. */
+  tn_tensor *(*cumulative)(tn_cumulative_op op, tn_tensor *x, int32_t axis);
+  /* Order along an axis: values (differentiable) and int64 positions, either NULL if not wanted. Stable; NaN
+   * last. top_k: the k largest (or smallest) of each, in order. */
+  void (*sort)(tn_tensor *x, int32_t axis, bool descending, tn_tensor **values, tn_tensor **index);
+  void (*top_k)(tn_tensor *x, int64_t k, int32_t axis, bool largest, tn_tensor **values, tn_tensor **index);
+  /* gather: y[.., j, ..] = x[.., index[.., j, ..], ..]; all other axes of x and index agree. scatter_add, its
+   * adjoint: zeros of `size` along the axis, x added at index. index_add: zeros with the slices of x added at
+   * index (n), the adjoint of index_select. */
+  tn_tensor *(*gather)(tn_tensor *x, int32_t axis, tn_tensor *index);
+  tn_tensor *(*scatter_add)(tn_tensor *x, int32_t axis, tn_tensor *index, int64_t size);
+  tn_tensor *(*index_add)(tn_tensor *x, int32_t axis, tn_tensor *index, int64_t size);
+  /* int64 positions in the flattened `condition` (bool) that are true, ascending. */
+  tn_tensor *(*nonzero)(tn_tensor *condition);
+  tn_tensor *(*stack)(tn_tensor *const *xs, uint32_t count, int32_t axis); /* along a new axis */
+  tn_tensor *(*flip)(tn_tensor *x, int32_t axis);
+  tn_tensor *(*roll)(tn_tensor *x, int32_t axis, int64_t shift); /* y[i] = x[i - shift], cyclically */
+  tn_tensor *(*pad)(tn_pad_op op, tn_tensor *x, int32_t axis, int64_t before, int64_t after, double value);
+  /* Matrices in the last two axes. triangle: zero below (upper) or above the diagonal, counted to the right.
+   * diagonal: (..., n, n) -> (..., n); diagonal_matrix: (..., n) -> (..., n, n). */
+  tn_tensor *(*triangle)(tn_tensor *x, bool upper, int64_t diagonal);
+  tn_tensor *(*diagonal)(tn_tensor *x);
+  tn_tensor *(*diagonal_matrix)(tn_tensor *x);
+  /* "bij,bjk->bik": at most 8 operands, letters a to z, each at most once in an operand. */
+  tn_tensor *(*einsum)(const char *equation, tn_tensor *const *xs, uint32_t count);
+  /* Reductions over the rows of x (n, ...) that share a number in `segments` (n) int64, 0 .. count - 1, in
+   * any order: SUM MEAN MAX MIN LOGSUMEXP -> (count, ...). An empty segment gives 0 (LOGSUMEXP: -inf).
+   * softmax: within each segment. */
+  tn_tensor *(*segment)(tn_reduce_op op, tn_tensor *x, tn_tensor *segments, int64_t count);
+  tn_tensor *(*segment_softmax)(tn_tensor *x, tn_tensor *segments, int64_t count);
+  /* A sparse matrix in CSR form, offsets (rows + 1) and columns (stored) int64, values (stored) or NULL for
+   * ones, times x (columns, d) -> (rows, d); differentiable by values and x. */
+  tn_tensor *(*sparse_matmul)(tn_tensor *offsets, tn_tensor *columns, tn_tensor *values, tn_tensor *x);
+  /* Rows against rows: x (n, d), y (m, d) -> (n, m). nearest: for each query the k nearest keys, nearest
+   * first: values and int64 index (n, k); no derivative; MANHATTAN is not offered. */
+  tn_tensor *(*distances)(tn_distance_op op, tn_tensor *x, tn_tensor *y);
+  void (*nearest)(tn_distance_op op, tn_tensor *queries, tn_tensor *keys, int64_t k, tn_tensor **values,
+                  tn_tensor **index);
 } tn_tensor_service;
 
 static inline void tn_scope_open(void) { tn_sdk.tensor->scope_open(); }
@@ -426,5 +475,111 @@ static inline tn_tensor *tn_bce_with_logits(tn_tensor *logits, tn_tensor *target
 }
 static inline tn_dl_managed *tn_dl_export(tn_tensor *x) { return tn_sdk.tensor->dl_export(x); }
 static inline tn_tensor *tn_dl_import(tn_dl_managed *managed) { return tn_sdk.tensor->dl_import(managed); }
+
+static inline tn_tensor *tn_cumsum(tn_tensor *x, int32_t axis) {
+  return tn_sdk.tensor->cumulative(TN_CUMSUM, x, axis);
+}
+static inline tn_tensor *tn_cumprod(tn_tensor *x, int32_t axis) {
+  return tn_sdk.tensor->cumulative(TN_CUMPROD, x, axis);
+}
+static inline void tn_sort(tn_tensor *x, int32_t axis, bool descending, tn_tensor **values,
+                           tn_tensor **index) {
+  tn_sdk.tensor->sort(x, axis, descending, values, index);
+}
+static inline tn_tensor *tn_argsort(tn_tensor *x, int32_t axis, bool descending) {
+  tn_tensor *index;
+  tn_sdk.tensor->sort(x, axis, descending, NULL, &index);
+  return index;
+}
+static inline void tn_top_k(tn_tensor *x, int64_t k, int32_t axis, bool largest, tn_tensor **values,
+                            tn_tensor **index) {
+  tn_sdk.tensor->top_k(x, k, axis, largest, values, index);
+}
+static inline tn_tensor *tn_gather(tn_tensor *x, int32_t axis, tn_tensor *index) {
+  return tn_sdk.tensor->gather(x, axis, index);
+}
+static inline tn_tensor *tn_scatter_add(tn_tensor *x, int32_t axis, tn_tensor *index, int64_t size) {
+  return tn_sdk.tensor->scatter_add(x, axis, index, size);
+}
+static inline tn_tensor *tn_index_add(tn_tensor *x, int32_t axis, tn_tensor *index, int64_t size) {
+  return tn_sdk.tensor->index_add(x, axis, index, size);
+}
+static inline tn_tensor *tn_nonzero(tn_tensor *condition) { return tn_sdk.tensor->nonzero(condition); }
+/* The rows of x (n, ...) where condition (n) is true. */
+static inline tn_tensor *tn_select_rows(tn_tensor *x, tn_tensor *condition) {
+  return tn_sdk.tensor->index_select(x, 0, tn_sdk.tensor->nonzero(condition));
+}
+/* x[i, index[i]]: x (n, c), index (n) -> (n) */
+static inline tn_tensor *tn_pick(tn_tensor *x, tn_tensor *index) {
+  tn_shape column = {2, {tn_ndim(index) ? tn_dim(index, 0) : 1, 1}}, flat = {1, {-1}};
+  return tn_sdk.tensor->reshape(tn_sdk.tensor->gather(x, 1, tn_sdk.tensor->reshape(index, &column)), &flat);
+}
+/* Rows of weight (words, d) for index of any shape (...) -> (..., d) */
+static inline tn_tensor *tn_embedding(tn_tensor *weight, tn_tensor *index) {
+  tn_shape flat = {1, {-1}}, shape = tn_shape_of(index);
+  if (shape.ndim < TN_MAX_DIMS) shape.dim[shape.ndim++] = tn_ndim(weight) == 2 ? tn_dim(weight, 1) : 0;
+  flat.dim[0] = tn_numel(index);
+  return tn_sdk.tensor->reshape(tn_sdk.tensor->index_select(weight, 0, tn_sdk.tensor->reshape(index, &flat)),
+                                &shape);
+}
+static inline tn_tensor *tn_stack(tn_tensor *const *xs, uint32_t count, int32_t axis) {
+  return tn_sdk.tensor->stack(xs, count, axis);
+}
+static inline tn_tensor *tn_flip(tn_tensor *x, int32_t axis) { return tn_sdk.tensor->flip(x, axis); }
+static inline tn_tensor *tn_roll(tn_tensor *x, int32_t axis, int64_t shift) {
+  return tn_sdk.tensor->roll(x, axis, shift);
+}
+static inline tn_tensor *tn_pad(tn_pad_op op, tn_tensor *x, int32_t axis, int64_t before, int64_t after,
+                                double value) {
+  return tn_sdk.tensor->pad(op, x, axis, before, after, value);
+}
+static inline tn_tensor *tn_lower_triangle(tn_tensor *x, int64_t diagonal) {
+  return tn_sdk.tensor->triangle(x, false, diagonal);
+}
+static inline tn_tensor *tn_upper_triangle(tn_tensor *x, int64_t diagonal) {
+  return tn_sdk.tensor->triangle(x, true, diagonal);
+}
+static inline tn_tensor *tn_diagonal(tn_tensor *x) { return tn_sdk.tensor->diagonal(x); }
+static inline tn_tensor *tn_diagonal_matrix(tn_tensor *x) { return tn_sdk.tensor->diagonal_matrix(x); }
+static inline tn_tensor *tn_identity(tn_dtype dtype, int64_t n) {
+  tn_shape shape = {1, {n}};
+  return tn_sdk.tensor->diagonal_matrix(tn_sdk.tensor->full(dtype, &shape, 1));
+}
+static inline tn_tensor *tn_einsum(const char *equation, tn_tensor *const *xs, uint32_t count) {
+  return tn_sdk.tensor->einsum(equation, xs, count);
+}
+/* x (n), y (m) -> (n, m) */
+static inline tn_tensor *tn_outer(tn_tensor *x, tn_tensor *y) {
+  tn_tensor *xs[2] = {x, y};
+  return tn_sdk.tensor->einsum("i,j->ij", xs, 2);
+}
+/* x (n, i), weight (out, i, j), y (n, j) -> (n, out) */
+static inline tn_tensor *tn_bilinear(tn_tensor *x, tn_tensor *weight, tn_tensor *y) {
+  tn_tensor *xs[3] = {x, weight, y};
+  return tn_sdk.tensor->einsum("ni,oij,nj->no", xs, 3);
+}
+static inline tn_tensor *tn_segment(tn_reduce_op op, tn_tensor *x, tn_tensor *segments, int64_t count) {
+  return tn_sdk.tensor->segment(op, x, segments, count);
+}
+static inline tn_tensor *tn_segment_softmax(tn_tensor *x, tn_tensor *segments, int64_t count) {
+  return tn_sdk.tensor->segment_softmax(x, segments, count);
+}
+static inline tn_tensor *tn_sparse_matmul(tn_tensor *offsets, tn_tensor *columns, tn_tensor *values,
+                                          tn_tensor *x) {
+  return tn_sdk.tensor->sparse_matmul(offsets, columns, values, x);
+}
+static inline tn_tensor *tn_distances(tn_distance_op op, tn_tensor *x, tn_tensor *y) {
+  return tn_sdk.tensor->distances(op, x, y);
+}
+static inline void tn_nearest(tn_distance_op op, tn_tensor *queries, tn_tensor *keys, int64_t k,
+                              tn_tensor **values, tn_tensor **index) {
+  tn_sdk.tensor->nearest(op, queries, keys, k, values, index);
+}
+/* Kullback-Leibler divergence of softmax(q) from softmax(p), rows of logits (n, c) -> (n): sum p (log p - log
+ * q). */
+static inline tn_tensor *tn_kl_divergence(tn_tensor *p_logits, tn_tensor *q_logits) {
+  tn_tensor *p = tn_log_softmax(p_logits, -1), *q = tn_log_softmax(q_logits, -1);
+  return tn_sum_axis(tn_mul(tn_exp(p), tn_sub(p, q)), -1);
+}
 
 #endif
