@@ -276,7 +276,7 @@ Test(operations, nearest_neighbours_agree_with_all_distances) {
             *keys = random_tensor(2, TN_SHAPE(2500, 5), -1, 1);
   for (int i = 0; i < 4; i++) {
     tn_tensor *values, *index, *expected, *expected_index;
-    tn_nearest(ops[i], q, keys, 7, &values, &index);
+    tn_nearest_neighbours(ops[i], q, keys, 7, &values, &index);
     tn_top_k(tn_distances(ops[i], q, keys), 7, 1, i >= 2, &expected, &expected_index);
     expect_close("values", values, expected, 1e-6);
     expect_close("index", index, expected_index, 0);

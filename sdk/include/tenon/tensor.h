@@ -571,8 +571,8 @@ static inline tn_tensor *tn_sparse_matmul(tn_tensor *offsets, tn_tensor *columns
 static inline tn_tensor *tn_distances(tn_distance_op op, tn_tensor *x, tn_tensor *y) {
   return tn_sdk.tensor->distances(op, x, y);
 }
-static inline void tn_nearest(tn_distance_op op, tn_tensor *queries, tn_tensor *keys, int64_t k,
-                              tn_tensor **values, tn_tensor **index) {
+static inline void tn_nearest_neighbours(tn_distance_op op, tn_tensor *queries, tn_tensor *keys, int64_t k,
+                                         tn_tensor **values, tn_tensor **index) {
   tn_sdk.tensor->nearest(op, queries, keys, k, values, index);
 }
 /* Kullback-Leibler divergence of softmax(q) from softmax(p), rows of logits (n, c) -> (n): sum p (log p - log
