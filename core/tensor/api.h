@@ -58,6 +58,7 @@ tn_tensor *tn_api_sparse_matmul(tn_tensor *offsets, tn_tensor *columns, tn_tenso
 tn_tensor *tn_api_distances(tn_distance_op op, tn_tensor *x, tn_tensor *y);
 void tn_api_nearest(tn_distance_op op, tn_tensor *queries, tn_tensor *keys, int64_t k, tn_tensor **values,
                     tn_tensor **index);
+tn_tensor *tn_api_assignment(tn_tensor *cost);
 
 bool tn_api_record(bool on);
 tn_tensor *tn_api_leaf(tn_tensor *x);

@@ -2,6 +2,7 @@
 /* Linear algebra through LAPACK (in OpenBLAS). LAPACK counts by columns: our row-major matrix is its
  * transpose, so a lower factor of ours is an upper one of LAPACK's. */
 #include "internal.h"
+#include "linalg.h"
 
 void spotrf_(const char *uplo, const int *n, float *a, const int *lda, int *info, size_t);
 void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *info, size_t);
@@ -16,7 +17,7 @@ void ssyevd_(const char *jobz, const char *uplo, const int *n, float *a, const i
 void dsyevd_(const char *jobz, const char *uplo, const int *n, double *a, const int *lda, double *w,
              double *work, const int *lwork, int *iwork, const int *liwork, int *info, size_t, size_t);
 
-static bool check_square(const char *op, const tn_node *a) {
+bool tn_check_square(const char *op, const tn_node *a) {
   int32_t n = a->t.dl.ndim;
   if (!tn_is_float(a->t.dtype)) {
     tn_shape_error(op, "not for %s", tn_dtype_name(a->t.dtype));
@@ -29,7 +30,7 @@ static bool check_square(const char *op, const tn_node *a) {
   return true;
 }
 
-static tn_node *transpose(tn_node *x) {
+tn_node *tn_op_transpose(tn_node *x) {
   int32_t axes[TN_MAX_DIMS], n = x->t.dl.ndim;
   for (int32_t i = 0; i < n; i++) axes[i] = i;
   if (n >= 2) {
@@ -56,20 +57,19 @@ static tn_node *triangle(tn_dtype dtype, int64_t n, double below, double on) {
 
 /* cholesky. With P = tril(L^T gL), half on the diagonal, the gradient is the symmetric part of
  * L^-T P L^-1 (Murray, "Differentiation of the Cholesky decomposition", 2016). */
-tn_node *tn_op_solve(tn_node *a, tn_node *b);
 static void cholesky_backward(tn_backward *b) {
-  tn_node *l = b->node, *lt = transpose(l);
+  tn_node *l = b->node, *lt = tn_op_transpose(l);
   int64_t n = l->shape[l->t.dl.ndim - 1];
   tn_node *p = MUL(tn_op_matmul(l, b->g, true, false), triangle(l->t.dtype, n, 1, 0.5));
-  tn_node *half = transpose(tn_op_solve(lt, p)); // P^T L^-1
-  tn_node *s = tn_op_solve(lt, half);            // L^-T P^T L^-1
-  tn_deliver(b, 0, AFFINE(ADD(s, transpose(s)), 0.5, 0));
+  tn_node *half = tn_op_transpose(tn_op_solve(lt, p)); // P^T L^-1
+  tn_node *s = tn_op_solve(lt, half);                  // L^-T P^T L^-1
+  tn_deliver(b, 0, AFFINE(ADD(s, tn_op_transpose(s)), 0.5, 0));
 }
 TN_RULE(cholesky_rule, "cholesky", cholesky_backward);
 
-static tn_node *cholesky(tn_node *a) {
+tn_node *tn_op_cholesky(tn_node *a) {
   if (tn_is_poison(a)) return a;
-  if (!check_square("cholesky", a)) return tn_poison();
+  if (!tn_check_square("cholesky", a)) return tn_poison();
   double start = tn_trace_begin();
   tn_node *l = tn_node_like(a);
   if (tn_is_poison(l)) return l;
@@ -93,7 +93,7 @@ static tn_node *cholesky(tn_node *a) {
 
 /* solve: x = a^-1 b; gb = a^-T g, ga = -gb x^T */
 static void solve_backward(tn_backward *b) {
-  tn_node *gb = tn_op_solve(transpose(b->node->in[0]), b->g);
+  tn_node *gb = tn_op_solve(tn_op_transpose(b->node->in[0]), b->g);
   if (tn_wants(b, 0)) tn_deliver(b, 0, NEG(tn_op_matmul(gb, b->node, false, true)));
   if (tn_wants(b, 1)) tn_deliver(b, 1, gb);
 }
@@ -102,7 +102,7 @@ TN_RULE(solve_rule, "solve", solve_backward);
 tn_node *tn_op_solve(tn_node *a, tn_node *b) {
   if (tn_is_poison(a)) return a;
   if (tn_is_poison(b)) return b;
-  if (!check_square("solve", a)) return tn_poison();
+  if (!tn_check_square("solve", a)) return tn_poison();
   int32_t nd = a->t.dl.ndim;
   bool fits = b->t.dl.ndim == nd && b->t.dtype == a->t.dtype;
   for (int32_t i = 0; i + 1 < nd && fits; i++) fits = a->shape[i] == b->shape[i];
@@ -112,7 +112,7 @@ tn_node *tn_op_solve(tn_node *a, tn_node *b) {
   int64_t n = a->shape[nd - 1], k = b->shape[nd - 1], count = n ? a->t.numel / (n * n) : 0;
   size_t size = tn_dtype_size(a->t.dtype);
   bool former = tn_api_record(false);
-  tn_node *columns = transpose(b); // LAPACK's order
+  tn_node *columns = tn_op_transpose(b); // LAPACK's order
   tn_api_record(former);
   char *lu = tn_workspace_take((size_t)(n * n) * size + (size_t)n * sizeof(int) + 64);
   if (!lu || tn_is_poison(columns)) return tn_poison();
@@ -137,7 +137,7 @@ tn_node *tn_op_solve(tn_node *a, tn_node *b) {
   tn_workspace_give(lu);
   if (info) return tn_shape_error("solve", "the matrix is singular");
   tn_api_record(false);
-  tn_node *x = transpose(columns);
+  tn_node *x = tn_op_transpose(columns);
   tn_api_record(former);
   tn_node_drop(columns);
   if (!tn_is_poison(x) && tn_recording2(a, b)) tn_record2(x, &solve_rule, a, b);
@@ -169,10 +169,38 @@ static bool eigh_one(tn_dtype dtype, int64_t n, void *vectors, void *values) {
   return info == 0;
 }
 
-static tn_status api_eigh(tn_tensor *t, tn_tensor **values, tn_tensor **vectors) {
-  tn_node *a = tn_node_of(t);
-  *values = *vectors = &tn_poison()->t;
-  if (tn_is_poison(a) || !check_square("eigh", a)) return TN_ERROR_SHAPE;
+/* eigh: w and V with a = V diag(w) V^T. For gradients gw and gV, a gets V diag(gw) V^T and the symmetric part
+ * of V (F o V^T gV) V^T with F_ij = 1 / (w_j - w_i), 0 for equal eigenvalues (Giles 2008). */
+static void eigenvalues_backward(tn_backward *b) {
+  tn_node *v = b->node->in[1];
+  int64_t shape[TN_MAX_DIMS];
+  memcpy(shape, v->shape, sizeof shape);
+  shape[v->t.dl.ndim - 2] = 1; // (..., 1, n)
+  tn_node *scaled = MUL(v, tn_op_reshape(b->g, v->t.dl.ndim, shape));
+  tn_deliver(b, 0, tn_op_matmul(scaled, v, false, true));
+}
+TN_RULE(eigenvalues_rule, "eigh", eigenvalues_backward);
+
+static void eigenvectors_backward(tn_backward *b) {
+  tn_node *v = b->node, *w = v->in[1];
+  int32_t n = v->t.dl.ndim;
+  int64_t row[TN_MAX_DIMS], column[TN_MAX_DIMS];
+  memcpy(row, v->shape, sizeof row);
+  memcpy(column, v->shape, sizeof column);
+  row[n - 2] = column[n - 1] = 1;
+  tn_node *gap = SUB(tn_op_reshape(w, n, row), tn_op_reshape(w, n, column));
+  tn_node *equal = tn_op_binary(TN_EQ, gap, tn_op_scalar(w->t.dtype, 0));
+  tn_node *f = UNARY(TN_RECIPROCAL, tn_op_where(equal, tn_op_scalar(w->t.dtype, 1), gap));
+  f = tn_op_where(equal, tn_op_scalar(w->t.dtype, 0), f);
+  tn_node *inner = MUL(f, tn_op_matmul(v, b->g, true, false));
+  tn_node *full = tn_op_matmul(tn_op_matmul(v, inner, false, false), v, false, true);
+  tn_deliver(b, 0, AFFINE(ADD(full, tn_op_transpose(full)), 0.5, 0));
+}
+TN_RULE(eigenvectors_rule, "eigh", eigenvectors_backward);
+
+tn_status tn_op_eigh(tn_node *a, tn_node **values, tn_node **vectors) {
+  *values = *vectors = tn_poison();
+  if (tn_is_poison(a) || !tn_check_square("eigh", a)) return TN_ERROR_SHAPE;
   double start = tn_trace_begin();
   int64_t n = a->shape[a->t.dl.ndim - 1], count = n ? a->t.numel / (n * n) : 0;
   size_t size = tn_dtype_size(a->t.dtype);
@@ -183,19 +211,17 @@ static tn_status api_eigh(tn_tensor *t, tn_tensor **values, tn_tensor **vectors)
     if (!eigh_one(a->t.dtype, n, (char *)columns->t.dl.data + (size_t)(i * n * n) * size,
                   (char *)w->t.dl.data + (size_t)(i * n) * size))
       return TN_ERROR_DIVERGED;
-  tn_node *v = transpose(columns); // LAPACK's columns are our rows
+  tn_node *v = tn_op_transpose(columns); // LAPACK's columns are our rows
   tn_node_drop(columns);
   if (tn_is_poison(v)) return TN_ERROR_MEMORY;
+  if (tn_recording1(a)) {
+    tn_record1(w, &eigenvalues_rule, a);
+    w->in[1] = v;
+    tn_record1(v, &eigenvectors_rule, a);
+    v->in[1] = w;
+  }
   tn_trace_end("eigh", start, v);
-  *values = &w->t;
-  *vectors = &v->t;
+  *values = w;
+  *vectors = v;
   return TN_OK;
 }
-
-static tn_tensor *api_cholesky(tn_tensor *a) { return &cholesky(tn_node_of(a))->t; }
-static tn_tensor *api_solve(tn_tensor *a, tn_tensor *b) {
-  return &tn_op_solve(tn_node_of(a), tn_node_of(b))->t;
-}
-
-const tn_linalg_service tn_linalg_table = {
-    .size = sizeof(tn_linalg_service), .cholesky = api_cholesky, .solve = api_solve, .eigh = api_eigh};
