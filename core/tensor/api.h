@@ -72,5 +72,6 @@ tn_tensor *tn_api_custom(const tn_custom_op *op, void *saved, tn_tensor *value, 
                          uint32_t count);
 tn_tensor *tn_api_checkpoint(tn_tensor *(*f)(void *context, tn_tensor *const *inputs), void *context,
                              tn_tensor *const *inputs, uint32_t count);
+tn_tensor *tn_api_scale_gradient(tn_tensor *x, double factor);
 
 #endif

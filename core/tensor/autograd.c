@@ -380,6 +380,18 @@ static tn_node *identity(tn_node *x) {
   return y;
 }
 
+static void scale_gradient_backward(tn_backward *b) { tn_deliver(b, 0, AFFINE(b->g, b->node->a.d[0], 0)); }
+TN_RULE(scale_gradient_rule, "scale_gradient", scale_gradient_backward);
+
+tn_tensor *tn_api_scale_gradient(tn_tensor *x, double factor) {
+  tn_node *y = tn_node_alias(tn_node_of(x));
+  if (!tn_is_poison(y) && tn_recording1(tn_node_of(x))) {
+    tn_record1(y, &scale_gradient_rule, tn_node_of(x));
+    y->a.d[0] = factor;
+  }
+  return &y->t;
+}
+
 /* Operations of a plugin's own. */
 static void custom_backward(tn_backward *b) {
   tn_node *node = b->node;

@@ -436,6 +436,69 @@ tn_status tn_api_grad_params(tn_tensor *y, const tn_params *params, tn_params *i
   return ok ? TN_OK : TN_ERROR_SHAPE;
 }
 
+static tn_tensor *api_flatten(const tn_params *params) {
+  tn_node **parts = tn_workspace_take((params->count + 1) * sizeof *parts);
+  if (!parts) return &tn_poison()->t;
+  uint32_t n = 0;
+  for (uint32_t k = 0; k < params->count; k++) {
+    const param *item = &params->items[params->order[k]];
+    if (!item->tensor || !is_trained(item->group)) continue;
+    parts[n++] = tn_op_reshape(item->tensor, 1, &(int64_t){item->tensor->t.numel});
+  }
+  tn_node *flat =
+      n ? tn_op_concatenate(parts, n, 0) : tn_op_full(tn_here->engine->precision, 1, &(int64_t){0}, 0);
+  tn_workspace_give(parts);
+  return &flat->t;
+}
+
+static tn_status api_assign(tn_params *params, const tn_tensor *flat) {
+  if (tn_is_poison(tn_node_of(flat))) return TN_ERROR_SHAPE;
+  int64_t at = 0;
+  bool fits = flat->dl.ndim == 1 && flat->numel == api_numel(params, true);
+  for (uint32_t i = 0; i < params->count && fits; i++)
+    fits = !params->items[i].tensor || !is_trained(params->items[i].group) ||
+           params->items[i].tensor->t.dtype == flat->dtype;
+  if (!fits)
+    return tn_fail(TN_ERROR_SHAPE, "params assign: %s of %s for %lld values", tn_shape_text(tn_node_of(flat)),
+                   tn_dtype_name(flat->dtype), (long long)api_numel(params, true));
+  for (uint32_t k = 0; k < params->count; k++) {
+    const param *item = &params->items[params->order[k]];
+    if (!item->tensor || !is_trained(item->group)) continue;
+    size_t size = tn_dtype_size(flat->dtype);
+    memcpy(item->tensor->t.dl.data, (const char *)flat->dl.data + (size_t)at * size,
+           (size_t)item->tensor->t.numel * size);
+    at += item->tensor->t.numel;
+  }
+  return TN_OK;
+}
+
+static tn_params *api_select(const tn_params *params, const uint32_t *indices, uint32_t count) {
+  size_t names = 0;
+  char *text;
+  for (uint32_t i = 0; i < count; i++) {
+    if (indices[i] >= params->count) {
+      tn_fail(TN_ERROR_MISSING, "params select: entry %u of %u does not exist", indices[i], params->count);
+      return NULL;
+    }
+    names += strlen(params->items[indices[i]].name) + 1;
+  }
+  tn_params *part = params_new(count, names, &text);
+  if (!part) return NULL;
+  part->borrowed = true;
+  for (uint32_t i = 0; i < count; i++) {
+    const param *from = &params->items[indices[i]];
+    size_t length = strlen(from->name) + 1;
+    memcpy(text, from->name, length);
+    part->items[i] = *from;
+    part->items[i].name = text;
+    text += length;
+    if (from->tensor)
+      part->bytes += aligned((size_t)from->tensor->t.numel * tn_dtype_size(from->tensor->t.dtype));
+  }
+  sort_by_group(part);
+  return part;
+}
+
 static tn_status api_save(const tn_params *params, const char *path) {
   tn_safetensor *items = tn_system_alloc((params->count + 1) * sizeof *items);
   if (!items) return tn_fail(TN_ERROR_MEMORY, "out of memory for %s", path);
@@ -511,4 +574,7 @@ const tn_params_service tn_params_table = {
     .each = api_each,
     .save = api_save,
     .load = api_load,
+    .flatten = api_flatten,
+    .assign = api_assign,
+    .select = api_select,
 };

@@ -165,6 +165,44 @@ static tn_tensor *api_bernoulli_tensor(tn_rng *rng, tn_dtype dtype, const tn_sha
   return tensor_of("bernoulli", BERNOULLI, rng, dtype, shape, p < 0 ? 0 : (p > 1 ? 1 : p), 0);
 }
 
+static double weight_at(const tn_node *x, int64_t i) {
+  return x->t.dtype == TN_F32 ? (double)((const float *)x->t.dl.data)[i] : ((const double *)x->t.dl.data)[i];
+}
+
+static tn_tensor *api_categorical(tn_rng *rng, tn_tensor *t) {
+  tn_node *x = tn_node_of(t);
+  if (tn_is_poison(x)) return t;
+  if (x->t.dl.ndim != 2 || !tn_is_float(x->t.dtype))
+    return &tn_shape_error("categorical", "weights %s of %s are not (n, classes)", tn_shape_text(x),
+                           tn_dtype_name(x->t.dtype))
+                ->t;
+  int64_t n = x->shape[0], c = x->shape[1];
+  tn_node *out = tn_node_new(TN_I64, 1, &n);
+  for (int64_t i = 0; i < n && !tn_is_poison(out); i++) {
+    double total = 0, sum = 0;
+    bool valid = true;
+    for (int64_t k = 0; k < c; k++) {
+      double w = weight_at(x, i * c + k);
+      valid = valid && w >= 0;
+      total += w;
+    }
+    if (!valid || !(total > 0) || !isfinite(total))
+      return &tn_shape_error("categorical", "row %lld has negative weights, or no finite positive sum",
+                             (long long)i)
+                  ->t;
+    double u = api_uniform(rng) * total;
+    int64_t choice = -1;
+    for (int64_t k = 0; k < c; k++) {
+      double w = weight_at(x, i * c + k);
+      sum += w;
+      if (w > 0) choice = k; // rounding may leave u beyond the sum: the last possible class then
+      if (w > 0 && u < sum) break;
+    }
+    ((int64_t *)out->t.dl.data)[i] = choice;
+  }
+  return &out->t;
+}
+
 const tn_random_service tn_random_table = {
     .size = sizeof(tn_random_service),
     .key = api_key,
@@ -176,4 +214,5 @@ const tn_random_service tn_random_table = {
     .uniform_tensor = api_uniform_tensor,
     .normal_tensor = api_normal_tensor,
     .bernoulli_tensor = api_bernoulli_tensor,
+    .categorical = api_categorical,
 };

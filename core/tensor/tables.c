@@ -69,4 +69,5 @@ const tn_autograd_service tn_autograd_table = {
     .grad_params = tn_api_grad_params,
     .custom = tn_api_custom,
     .checkpoint = tn_api_checkpoint,
+    .scale_gradient = tn_api_scale_gradient,
 };

@@ -217,6 +217,38 @@ Test(params, hessian_vector_product_of_a_quadratic) {
   expect_close("A v", hv, tn_matmul(a, v), 1e-12);
 }
 
+Test(params, parts_and_flat_vectors) {
+  tn_params *p = small_set("x"), *q = tn_params_clone(p), *g = tn_params_like(p);
+  const uint32_t indices[2] = {4, 1};
+  tn_params *part = tn_params_select(p, indices, 2), *part_gradient = tn_params_like(part);
+  cr_expect_eq(tn_params_numel(part), 16);
+  tn_tensor *x = random_tensor(1, TN_SHAPE(6, 5), -1, 1), *flat = tn_params_flatten(p), *gradient;
+  cr_assert_eq(tn_grad_params(loss_of(p, x), p, g), TN_OK);
+  cr_assert_eq(tn_grad_params(loss_of(p, x), part, part_gradient), TN_OK);
+  expect_close("part", tn_param_tensor(part_gradient, 1), tn_param_tensor(g, 1), 0);
+  expect_close("part", tn_param_tensor(part_gradient, 0), tn_param_tensor(g, 4), 0);
+  cr_expect_eq(tn_numel(flat), 19);
+  cr_expect_eq(element(flat, 0), element(tn_param_tensor(p, 1), 0)); // the decayed group comes first
+  tn_tensor *bias = tn_param_tensor(p, 0);
+  tn_grad(tn_sum(tn_square(flat)), &bias, 1, &gradient, 0);
+  expect_close("2 bias", gradient, tn_scale(bias, 2), 1e-12);
+  cr_assert_eq(tn_params_assign(q, tn_scale(flat, 3)), TN_OK);
+  expect_close("3 bias", tn_param_tensor(q, 0), tn_scale(bias, 3), 1e-12);
+  cr_expect_eq(tn_params_assign(q, tn_slice(flat, 0, 0, 5)), TN_ERROR_SHAPE);
+  cr_expect_str_eq(first_error(), "params assign: (5,) of float64 for 19 values");
+  tn_params_release(part_gradient);
+  tn_params_release(part);
+  tn_params_release(p);
+  tn_params_release(q);
+  tn_params_release(g);
+}
+
+Test(params, gradients_can_be_reversed) {
+  tn_tensor *x = tn_leaf(random_tensor(1, TN_SHAPE(4), -1, 1)), *g;
+  tn_grad(tn_sum(tn_square(tn_scale_gradient(x, -.5))), &x, 1, &g, 0);
+  expect_close("reversed", g, tn_scale(x, -1), 1e-12);
+}
+
 static char path[100];
 static const char *file_path(void) {
   snprintf(path, sizeof path, "/tmp/tenon-test-%ld.safetensors", (long)getpid());

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <omp.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/tensor/kernels/kernels.h"
@@ -97,4 +98,19 @@ Test(random_numbers, keys_depend_on_seed_component_and_stream) {
            c = tn_sdk.random->key("a", "bc");
   cr_expect_eq(a, c);
   cr_expect_neq(a, b);
+}
+
+Test(random_numbers, categories_come_in_proportion) {
+  tn_rng rng = tn_rng_at("test", "classes", 0);
+  tn_tensor *weights =
+      tn_broadcast_to(tn_from(TN_F64, TN_SHAPE(4), (const double[]){1, 0, 5, 2}), TN_SHAPE(80000, 4));
+  tn_tensor *classes = tn_categorical(&rng, weights);
+  int64_t counts[4] = {0};
+  for (int64_t i = 0; i < 80000; i++) counts[tn_i64(classes)[i]]++;
+  const int64_t expected[4] = {10000, 0, 50000, 20000};
+  for (int i = 0; i < 4; i++)
+    cr_expect(llabs(counts[i] - expected[i]) < 600, "class %d: %lld", i, (long long)counts[i]);
+  cr_expect_eq(counts[1], 0);
+  cr_expect(tn_poisoned(tn_categorical(&rng, tn_zeros(TN_F64, TN_SHAPE(1, 3)))));
+  first_error();
 }

@@ -44,6 +44,9 @@ typedef struct tn_autograd_service {
    * must be a pure function of the inputs. `context` must outlive the scope. */
   tn_tensor *(*checkpoint)(tn_tensor *(*f)(void *context, tn_tensor *const *inputs), void *context,
                            tn_tensor *const *inputs, uint32_t count);
+  /* x itself, whose gradient is multiplied by `factor` on the way back: reversal with -1, damping, freezing.
+   */
+  tn_tensor *(*scale_gradient)(tn_tensor *x, double factor);
 } tn_autograd_service;
 
 static inline bool tn_record(bool on) { return tn_sdk.autograd->record(on); }
@@ -70,6 +73,9 @@ static inline tn_tensor *tn_custom(const tn_custom_op *op, void *saved, tn_tenso
 static inline tn_tensor *tn_checkpoint(tn_tensor *(*f)(void *context, tn_tensor *const *inputs),
                                        void *context, tn_tensor *const *inputs, uint32_t count) {
   return tn_sdk.autograd->checkpoint(f, context, inputs, count);
+}
+static inline tn_tensor *tn_scale_gradient(tn_tensor *x, double factor) {
+  return tn_sdk.autograd->scale_gradient(x, factor);
 }
 
 #endif

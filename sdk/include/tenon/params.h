@@ -152,6 +152,14 @@ typedef struct tn_params_service {
   /* safetensors files. load: names and shapes must match; the message names the first that does not. */
   tn_status (*save)(const tn_params *params, const char *path);
   tn_status (*load)(tn_params *params, const char *path);
+
+  /* The trainable values as one vector, entries in the order of memory (by group, then by index); recorded
+   * like any operation. assign: the way back, values only. */
+  tn_tensor *(*flatten)(const tn_params *params);
+  tn_status (*assign)(tn_params *params, const tn_tensor *flat);
+  /* A set that lends the entries listed, in that order: gradients and updates of a part. Released by whoever
+   * made it, before the original. */
+  tn_params *(*select)(const tn_params *params, const uint32_t *indices, uint32_t count);
 } tn_params_service;
 
 static inline uint32_t tn_declare(tn_declaration *declaration, const char *name, tn_shape shape,
@@ -168,7 +176,8 @@ static inline tn_status tn_params_entry(const tn_params *params, uint32_t index,
 }
 static inline int64_t tn_params_numel(const tn_params *params) { return tn_sdk.params->numel(params, true); }
 static inline size_t tn_params_bytes(const tn_params *params) { return tn_sdk.params->bytes(params); }
-/* Zeros with the layout of the trainable part of `params`: gradients, momenta. NULL if out of memory. */
+/* Zeros with the layout of the trainable part of `params`: gradients, momenta. NULL if out of memory. Indices
+ * are those of `params`; tn_param_tensor gives NULL for the entries that are not trained. */
 static inline tn_params *tn_params_like(const tn_params *params) { return tn_sdk.params->like(params); }
 static inline tn_params *tn_params_clone(const tn_params *params) { return tn_sdk.params->clone(params); }
 static inline void tn_params_release(tn_params *params) { tn_sdk.params->release(params); } /* NULL is fine */
@@ -203,6 +212,13 @@ static inline tn_status tn_params_save(const tn_params *params, const char *path
 }
 static inline tn_status tn_params_load(tn_params *params, const char *path) {
   return tn_sdk.params->load(params, path);
+}
+static inline tn_tensor *tn_params_flatten(const tn_params *params) { return tn_sdk.params->flatten(params); }
+static inline tn_status tn_params_assign(tn_params *params, const tn_tensor *flat) {
+  return tn_sdk.params->assign(params, flat);
+}
+static inline tn_params *tn_params_select(const tn_params *params, const uint32_t *indices, uint32_t count) {
+  return tn_sdk.params->select(params, indices, count);
 }
 
 #endif

@@ -32,6 +32,8 @@ typedef struct tn_random_service {
                               double deviation);
   /* 1 with probability p, else 0, in `dtype` */
   tn_tensor *(*bernoulli_tensor)(tn_rng *rng, tn_dtype dtype, const tn_shape *shape, double p);
+  /* One class a row, drawn in proportion to non-negative weights (n, classes) -> int64 (n). */
+  tn_tensor *(*categorical)(tn_rng *rng, tn_tensor *weights);
 } tn_random_service;
 
 /* The generator of (seed, component, stream) at `step`. */
@@ -60,6 +62,10 @@ static inline tn_tensor *tn_normal(tn_rng *rng, tn_dtype dtype, tn_shape shape, 
 }
 static inline tn_tensor *tn_bernoulli(tn_rng *rng, tn_dtype dtype, tn_shape shape, double p) {
   return tn_sdk.random->bernoulli_tensor(rng, dtype, &shape, p);
+}
+/* One class a row of probabilities or other weights (n, classes) -> int64 (n). */
+static inline tn_tensor *tn_categorical(tn_rng *rng, tn_tensor *weights) {
+  return tn_sdk.random->categorical(rng, weights);
 }
 
 #endif
