@@ -22,6 +22,7 @@
 #define JOIN(a, b)  JOIN_(a, b)
 
 #define real    float
+#define integer int32_t
 #define NAME(x) x##_f32
 #define VECTOR  (VECTOR_BYTES / 4)
 #include "conv.inc"
@@ -32,10 +33,12 @@
 #undef LOOP
 #undef VEC
 #undef real
+#undef integer
 #undef NAME
 #undef VECTOR
 
 #define real    double
+#define integer int64_t
 #define NAME(x) x##_f64
 #define VECTOR  (VECTOR_BYTES / 8)
 #include "conv.inc"
