@@ -9,7 +9,6 @@
  * (biases, normalisation) unless adapt = all. With clip (LARC, of NVIDIA's Apex), l is min(l / lr, 1): the
  * local rate lr l never exceeds lr. */
 #include "entries.h"
-#include <tgmath.h>
 
 enum { ADAPT_DECAYED, ADAPT_ALL };
 struct lars {
