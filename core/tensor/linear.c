@@ -97,20 +97,22 @@ void tn_gemm(tn_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, 
     call_small(tn_here->k, &p, m, n, a, b, beta, c, ldc);
     return;
   }
-  // tiles of at least four million multiplications, at most 16 of them, near squares, multiples of 32
-  int64_t wanted = tn_min64(16, (int64_t)(work / (1 << 21)));
+  // tiles of about 256 x 512, where packing costs OpenBLAS little; smaller ones to have four of them at least
+  double area = (double)m * (double)n;
+  int64_t wanted = (int64_t)(area / (256 * 512)), least = tn_min64(4, (int64_t)(work / (4 << 20)));
+  wanted = tn_max64(wanted, least);
   p.tiles_m = p.tiles_n = p.tiles_k = 1;
   while (p.tiles_m * p.tiles_n < wanted) {
     bool rows = m / p.tiles_m >= n / p.tiles_n;
-    int64_t length = rows ? m / p.tiles_m : n / p.tiles_n;
-    if (length < 128) break;
+    if ((rows ? m / p.tiles_m : n / p.tiles_n) < 192) break;
     *(rows ? &p.tiles_m : &p.tiles_n) *= 2;
   }
   p.tile_m = tn_ceil_div(tn_ceil_div(m, p.tiles_m), 32) * 32;
   p.tile_n = tn_ceil_div(tn_ceil_div(n, p.tiles_n), 32) * 32;
   p.tile_k = k;
   if (p.tiles_m * p.tiles_n < wanted && k >= 2048) { // long and thin: cut the sum, join in order
-    p.tiles_k = tn_min64(SPLIT_MAX, tn_min64(k / 1024, wanted / (p.tiles_m * p.tiles_n)));
+    p.tiles_k = tn_min64(SPLIT_MAX, tn_min64(k / 1024, (int64_t)(work / (4 << 20)) / (p.tiles_m * p.tiles_n)));
+    p.tiles_k = tn_max64(1, p.tiles_k);
     p.tile_k = tn_ceil_div(tn_ceil_div(k, p.tiles_k), 32) * 32;
   }
   p.tiles_m = tn_ceil_div(m, p.tile_m);
