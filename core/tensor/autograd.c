@@ -117,7 +117,7 @@ static void deliver_to_target(entry *e, const tn_node *g) {
   tn_node *target = e->target;
   size_t bytes = (size_t)g->t.numel * tn_dtype_size(g->t.dtype);
   if (e->written)
-    tn_here->k->real[g->t.dtype]->axpy(1, g->t.dl.data, target->t.dl.data, g->t.numel);
+    tn_add_into(g->t.dtype, g->t.dl.data, target->t.dl.data, g->t.numel);
   else if (bytes)
     memcpy(target->t.dl.data, g->t.dl.data, bytes);
   e->written = true;
@@ -127,9 +127,9 @@ static void accumulate(entry *e, tn_node *g) {
   tn_node *old = e->gradient;
   if (tn_is_poison(old)) return;
   if (tn_is_unique(old)) {
-    tn_here->k->real[g->t.dtype]->axpy(1, g->t.dl.data, old->t.dl.data, g->t.numel);
+    tn_add_into(g->t.dtype, g->t.dl.data, old->t.dl.data, g->t.numel);
   } else if (tn_is_unique(g) && g->scope == tn_here->depth && !(g->t.flags & TN_FLAG_PERSISTENT)) {
-    tn_here->k->real[g->t.dtype]->axpy(1, old->t.dl.data, g->t.dl.data, g->t.numel);
+    tn_add_into(g->t.dtype, old->t.dl.data, g->t.dl.data, g->t.numel);
     tn_node_promote(g);
     tn_node_drop(old);
     e->gradient = g;

@@ -362,6 +362,79 @@ static void mul_backward_fast(tn_backward *b, tn_node *x, tn_node *y) {
   tn_deliver(b, last, out);
 }
 
+typedef struct span_dot {
+  const tn_real_kernels *k;
+  const char *x, *y;
+  double *partial;
+  int64_t n;
+  size_t size;
+} span_dot;
+
+static void dot_chunk(void *context, int64_t index) {
+  const span_dot *s = context;
+  size_t at = (size_t)(index * CHUNK) * s->size;
+  s->partial[index] = s->k->dot(s->x + at, s->y + at, tn_min64(CHUNK, s->n - index * CHUNK));
+}
+
+/* f = x s with a single number s: g x summed without keeping it, g s in place. */
+static void scale_backward_fast(tn_backward *b, uint32_t number) {
+  tn_node *s = b->node->in[number], *x = b->node->in[1 - number], *g = b->g;
+  if (tn_wants(b, number)) {
+    span_dot d = {.k = tn_here->k->real[x->t.dtype],
+                  .x = g->t.dl.data,
+                  .y = x->t.dl.data,
+                  .n = x->t.numel,
+                  .size = tn_dtype_size(x->t.dtype)};
+    int64_t chunks = tn_ceil_div(d.n, CHUNK);
+    d.partial = tn_workspace_take((size_t)chunks * sizeof(double) + 8);
+    if (!d.partial) return;
+    tn_parallel(chunks, 0.15 * (double)d.n, dot_chunk, &d);
+    double total = 0;
+    for (int64_t i = 0; i < chunks; i++) total += d.partial[i];
+    tn_workspace_give(d.partial);
+    tn_deliver(b, number, tn_op_full(s->t.dtype, s->t.dl.ndim, s->shape, total));
+  }
+  if (tn_wants(b, 1 - number)) {
+    double factor =
+        s->t.dtype == TN_F32 ? (double)*(const float *)s->t.dl.data : *(const double *)s->t.dl.data;
+    tn_node *out = tn_reuse_gradient(b);
+    if (!tn_is_poison(out)) {
+      span_unary u = {tn_here->k->real[x->t.dtype]->unary[TN_AFFINE],
+                      g->t.dl.data,
+                      out->t.dl.data,
+                      tn_dtype_size(x->t.dtype),
+                      tn_dtype_size(x->t.dtype),
+                      x->t.numel,
+                      factor,
+                      0};
+      tn_parallel(tn_ceil_div(u.n, CHUNK), work_of(x->t.dtype, 0, u.n), unary_chunk, &u);
+    }
+    tn_deliver(b, 1 - number, out);
+  }
+}
+
+typedef struct span_add {
+  const tn_real_kernels *k;
+  const char *x;
+  char *y;
+  int64_t n;
+  size_t size;
+} span_add;
+
+static void add_chunk(void *context, int64_t index) {
+  const span_add *s = context;
+  size_t at = (size_t)(index * CHUNK) * s->size;
+  s->k->axpy(1, s->x + at, s->y + at, tn_min64(CHUNK, s->n - index * CHUNK));
+}
+
+void tn_add_into(tn_dtype dtype, const void *x, void *y, int64_t n) {
+  span_add s = {tn_here->k->real[dtype], x, y, n, tn_dtype_size(dtype)};
+  if (n <= CHUNK)
+    s.k->axpy(1, x, y, n);
+  else
+    tn_parallel(tn_ceil_div(n, CHUNK), 0.15 * (double)n, add_chunk, &s);
+}
+
 static void binary_backward(tn_backward *b) {
   tn_node *node = b->node, *x = node->in[0], *y = node->in[1], *g = b->g;
   bool dx = tn_wants(b, 0), dy = tn_wants(b, 1);
@@ -377,6 +450,10 @@ static void binary_backward(tn_backward *b) {
   case TN_MUL:
     if (!b->graph && same_shape(x, y)) {
       mul_backward_fast(b, x, y);
+      break;
+    }
+    if (!b->graph && ((y->t.numel == 1 && same_shape(x, node)) || (x->t.numel == 1 && same_shape(y, node)))) {
+      scale_backward_fast(b, y->t.numel == 1 && same_shape(x, node) ? 1 : 0);
       break;
     }
     if (dx) tn_deliver_reduced(b, 0, MUL(g, y));

@@ -240,6 +240,9 @@ void tn_deliver_written(tn_backward *b, uint32_t input, tn_node *target);
 /* A tensor to write g-shaped results to: g itself if nobody else needs it, else a new one. */
 tn_node *tn_reuse_gradient(tn_backward *b);
 
+/* y += x, side by side if that is worth it */
+void tn_add_into(tn_dtype dtype, const void *x, void *y, int64_t n);
+
 /* Operations, as the tables offer them and as rules use them. */
 tn_node *tn_op_full(tn_dtype dtype, int32_t ndim, const int64_t *shape, double value);
 tn_node *tn_op_scalar(tn_dtype dtype, double value);

@@ -97,9 +97,9 @@ void tn_gemm(tn_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, 
     call_small(tn_here->k, &p, m, n, a, b, beta, c, ldc);
     return;
   }
-  // tiles of about 256 x 512, where packing costs OpenBLAS little; smaller ones to have four of them at least
+  // tiles of about 512 x 512, where packing costs OpenBLAS little; smaller ones to have four of them at least
   double area = (double)m * (double)n;
-  int64_t wanted = (int64_t)(area / (256 * 512)), least = tn_min64(4, (int64_t)(work / (4 << 20)));
+  int64_t wanted = (int64_t)(area / (512 * 512)), least = tn_min64(4, (int64_t)(work / (4 << 20)));
   wanted = tn_max64(wanted, least);
   p.tiles_m = p.tiles_n = p.tiles_k = 1;
   while (p.tiles_m * p.tiles_n < wanted) {
@@ -111,7 +111,8 @@ void tn_gemm(tn_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, 
   p.tile_n = tn_ceil_div(tn_ceil_div(n, p.tiles_n), 32) * 32;
   p.tile_k = k;
   if (p.tiles_m * p.tiles_n < wanted && k >= 2048) { // long and thin: cut the sum, join in order
-    p.tiles_k = tn_min64(SPLIT_MAX, tn_min64(k / 1024, (int64_t)(work / (4 << 20)) / (p.tiles_m * p.tiles_n)));
+    p.tiles_k =
+        tn_min64(SPLIT_MAX, tn_min64(k / 1024, (int64_t)(work / (4 << 20)) / (p.tiles_m * p.tiles_n)));
     p.tiles_k = tn_max64(1, p.tiles_k);
     p.tile_k = tn_ceil_div(tn_ceil_div(k, p.tiles_k), 32) * 32;
   }

@@ -24,7 +24,13 @@ static void message(int32_t level, const char *format, va_list arguments) {
 static bool failed(void) { return error_set; }
 static void *allocate(size_t bytes) { return calloc(1, bytes ? bytes : 1); }
 static void *resize(void *memory, size_t bytes) { return realloc(memory, bytes ? bytes : 1); }
-static const tn_log_service log_table = {sizeof log_table, fail, message, failed, allocate, resize, free};
+static const tn_log_service log_table = {.size = sizeof log_table,
+                                         .fail = fail,
+                                         .message = message,
+                                         .failed = failed,
+                                         .allocate = allocate,
+                                         .resize = resize,
+                                         .release = free};
 
 const char *first_error(void) {
   static char text[1000];
