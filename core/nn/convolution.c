@@ -342,7 +342,8 @@ typedef struct weight_plan {
   const int64_t *offsets;
   int64_t taps, ld; /* elements of an accumulator's row */
   int64_t blocks;   /* of images */
-  bool dots;        /* few outputs a group: pixels instead of channels fill the registers */
+  bool dots;        /* pixels instead of channels fill the registers */
+  bool direct;      /* with neither operand packed */
   size_t packed_bytes;
   int64_t length; /* of the flat gradient */
   const char *x, *gy;
@@ -369,13 +370,16 @@ static void weight_body(void *context, int64_t block) {
       const char *x = p->x + (size_t)((image * g->c + group * g->cg) * in) * g->size;
       const char *gy = p->gy + (size_t)((image * g->o + group * g->og) * out) * g->size;
       char *sum = acc + (size_t)group * acc_group;
+      if (p->direct) {
+        p->k->dots(g->og, p->taps, p->offsets, x, gy, out, out, sum);
+        continue;
+      }
       p->k->pack(&p->pack, x, g->cg, packed);
       if (p->dots) {
-        for (int64_t o = 0; o < g->og; o++) {
-          spread_rows(p, gy + (size_t)(o * out) * g->size, (char *)other);
-          p->k->dots(p->taps, p->offsets, packed, other, p->length,
-                     sum + (size_t)(o * p->taps * p->k->vector) * g->size);
-        }
+        size_t line = (size_t)p->length * g->size;
+        for (int64_t o = 0; o < g->og; o++)
+          spread_rows(p, gy + (size_t)(o * out) * g->size, (char *)other + (size_t)o * line);
+        p->k->dots(g->og, p->taps, p->offsets, packed, other, p->length, p->length, sum);
       } else {
         p->k->transpose(gy, g->og, out, other, p->ld);
         p->k->outer(&p->outer, packed, other, sum);
@@ -445,7 +449,11 @@ static bool backward_weight(const geometry *g, const tn_node *gy, const tn_node 
   weight_plan p = {.k = tn_nn_real_of(g->dtype), .g = g, .x = x->t.dl.data, .gy = gy->t.dl.data};
   int64_t vector = p.k->vector;
   p.taps = g->cg * g->kernel[0] * g->kernel[1];
-  p.dots = g->og * 4 < vector || g->og == 1;
+  bool point = g->kernel[0] * g->kernel[1] == 1 && g->stride[0] * g->stride[1] == 1 && g->padding[0] == 0 &&
+               g->padding[1] == 0;
+  int64_t out = g->out[0] * g->out[1];
+  p.direct = point && out % vector == 0 && out >= 8 * vector;
+  p.dots = p.direct || g->og * 2 < vector || g->og == 1;
   p.ld = p.dots ? g->og * vector : tn_ceil_div(g->og, vector) * vector;
   int64_t total = g->groups * p.taps * p.ld;
   p.blocks = tn_min64(g->n, BLOCKS);
@@ -453,7 +461,7 @@ static bool backward_weight(const geometry *g, const tn_node *gy, const tn_node 
   size_t acc_bytes = tn_round64((size_t)(p.blocks * total) * g->size);
   unsigned char *memory = tn_workspace_take(acc_bytes + (size_t)p.taps * sizeof(int64_t));
   if (!memory) return false;
-  int64_t *offsets = (int64_t *)(void *)(memory + acc_bytes), out = g->out[0] * g->out[1];
+  int64_t *offsets = (int64_t *)(void *)(memory + acc_bytes);
   lay_out_weights(&p, offsets);
   p.acc = (char *)memory;
   p.offsets = offsets;
@@ -465,7 +473,7 @@ static bool backward_weight(const geometry *g, const tn_node *gy, const tn_node 
                             .vectors = p.ld / vector};
   p.length = tn_ceil_div((g->out[0] - 1) * p.pack.columns + g->out[1], vector) * vector;
   p.packed_bytes = tn_round64((size_t)(g->cg * p.pack.plane + p.pack.columns + 2 * vector) * g->size);
-  size_t other = tn_round64((size_t)(p.dots ? p.length : out * p.ld) * g->size);
+  size_t other = tn_round64((size_t)(p.dots ? g->og * p.length : out * p.ld) * g->size);
   bool ok = tn_slots_take(&p.slots, p.packed_bytes + other);
   if (ok) {
     memset(p.slots.base, 0, (size_t)p.slots.count * p.slots.bytes);

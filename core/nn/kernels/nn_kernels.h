@@ -65,9 +65,10 @@ typedef struct tn_nn_real {
   /* y[j, i] = x[i, j], i below rows; columns rows .. ld - 1 of y are zeroed */
   void (*transpose)(const void *x, int64_t rows, int64_t columns, void *y, int64_t ld);
   void (*outer)(const tn_conv_outer *o, const void *packed, const void *g, void *acc);
-  /* acc[tap, lane] += x[offset(tap) + p] g[p] for p = lane, lane + vector ... below n (a multiple of vector)
-   */
-  void (*dots)(int64_t taps, const int64_t *offsets, const void *packed, const void *g, int64_t n, void *acc);
+  /* acc[o, tap, lane] += x[offset(tap) + p] g[o ldg + p] for p = lane, lane + vector ... below n, a multiple
+   * of vector */
+  void (*dots)(int64_t outputs, int64_t taps, const int64_t *offsets, const void *packed, const void *g,
+               int64_t ldg, int64_t n, void *acc);
   double (*fold)(const void *lanes); /* the sum of a vector */
 
   /* norm.inc: see there. */
