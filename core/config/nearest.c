@@ -77,7 +77,7 @@ const char *tn_nearest(const char *name, const char *const *candidates, uint32_t
   const char *nearest = NULL;
   uint32_t least = UINT32_MAX;
   for (uint32_t i = 0; i < count; i++) {
-    uint32_t d = apart(name, candidates[i]);
+    uint32_t d = candidates[i] ? apart(name, candidates[i]) : UINT32_MAX;
     if (d < least) least = d, nearest = candidates[i];
   }
   return nearest;

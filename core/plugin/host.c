@@ -100,7 +100,7 @@ static void *resize(void *memory, size_t bytes) {
 }
 
 const tn_log_service tn_log_table = {
-    sizeof(tn_log_service), record, message, recorded, allocate, resize, free};
+    sizeof(tn_log_service), record, message, recorded, allocate, resize, free, tn_nearest};
 
 /* The root table. */
 

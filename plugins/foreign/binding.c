@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "binding.h"
 
-#include "nearest.h"
 #include "number.h"
 #include <dlfcn.h>
 #include <stdio.h>
@@ -102,7 +101,7 @@ static tn_status fail_entry(const foreign_binding *binding, const char *name) {
   const char *candidates[FOREIGN_ARGUMENTS];
   for (uint32_t i = 0; i < binding->signature.function.count; i++)
     candidates[i] = binding->signature.function.arguments[i].name;
-  const char *nearest = foreign_nearest(name, candidates, binding->signature.function.count);
+  const char *nearest = tn_nearest_name(name, candidates, binding->signature.function.count);
   return tn_fail(TN_ERROR_INVALID, "arguments: the signature has no argument '%s'%s%s%s", name,
                  nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
@@ -159,7 +158,7 @@ static tn_status fail_role(const foreign_binding *binding, const char *signature
   if (!*name)
     return foreign_signature_fail(signature, argument->column, "this argument needs a name; known are %s",
                                   known);
-  const char *nearest = foreign_nearest(name, candidates, binding->role_count);
+  const char *nearest = tn_nearest_name(name, candidates, binding->role_count);
   if (nearest)
     return foreign_signature_fail(signature, argument->column, "'%s' has no role; did you mean '%s'?", name,
                                   nearest);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "signature.h"
 
-#include "nearest.h"
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -146,7 +145,7 @@ static void fail_type(parser *p) {
   uint32_t count = 0;
   for (; count < TN_ARRAY_LENGTH(whole_types); count++) candidates[count] = whole_types[count].name;
   for (uint32_t i = 0; i < PARTS; i++) candidates[count++] = part_names[i];
-  const char *nearest = p->token.word ? foreign_nearest(found, candidates, count) : NULL;
+  const char *nearest = p->token.word ? tn_nearest_name(found, candidates, count) : NULL;
   if (nearest)
     fail(p, p->token.start, "unknown type '%s'; did you mean '%s'?", found, nearest);
   else if (p->token.word)

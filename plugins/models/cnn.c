@@ -8,8 +8,8 @@
  * max-pooling. A convolution or linear layer that `bn` follows has no bias: normalisation would take it out.
  * bn: Ioffe and Szegedy 2015; ln: Ba et al. 2016; gn: Wu and He 2018; in: Ulyanov et al. 2016. */
 #include "layers.h"
-#include "../foreign/nearest.c"
 #include <stdlib.h>
+#include <string.h>
 
 enum word_kind {
   CONV, /* first: 0 is the first word */
@@ -106,7 +106,7 @@ static tn_status refuse(uint32_t number, const char *text, const char *why) {
 static tn_status unknown(uint32_t number, const char *text, const char *name) {
   const char *names[WORDS];
   for (uint32_t w = 0; w < WORDS; w++) names[w] = words[w].name;
-  const char *nearest = foreign_nearest(name, names, WORDS);
+  const char *nearest = tn_nearest_name(name, names, WORDS);
   if (nearest)
     return tn_fail(TN_ERROR_INVALID, "item %u of layers, '%s': no layer '%s'; did you mean '%s'?", number + 1,
                    text, name, nearest);

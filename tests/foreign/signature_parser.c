@@ -1,4 +1,3 @@
 // SPDX-License-Identifier: MIT
 /* The plugin's signature parser, linked into the tests. */
-#include "plugins/foreign/nearest.c"
 #include "plugins/foreign/signature.c"

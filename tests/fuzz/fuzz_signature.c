@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "core/plugin/host.h"
-#include "plugins/foreign/nearest.c"
 #include "plugins/foreign/signature.c"
 
 static void require(bool condition) {

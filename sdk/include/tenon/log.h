@@ -24,6 +24,9 @@ typedef struct tn_log_service {
   void *(*allocate)(size_t bytes);
   void *(*resize)(void *memory, size_t bytes); /* as realloc; new bytes are not zeroed */
   void (*release)(void *memory);
+  /* [any] For messages: the candidate that `name` was probably meant to be, NULL if none is near. NULL
+   * candidates are skipped. */
+  const char *(*nearest)(const char *name, const char *const *candidates, uint32_t count);
 } tn_log_service;
 
 TN_PRINTF(2, 3) static inline tn_status tn_fail(tn_status status, const char *format, ...) {
@@ -49,6 +52,9 @@ static inline bool tn_failed(void) { return tn_sdk.log->failed(); }
 static inline void *tn_alloc(size_t bytes) { return tn_sdk.log->allocate(bytes); }
 static inline void *tn_resize(void *memory, size_t bytes) { return tn_sdk.log->resize(memory, bytes); }
 static inline void tn_free(void *memory) { tn_sdk.log->release(memory); }
+static inline const char *tn_nearest_name(const char *name, const char *const *candidates, uint32_t count) {
+  return tn_sdk.log->nearest(name, candidates, count);
+}
 /* The status of a callback that only computes: TN_OK, or TN_ERROR_SHAPE if anything was recorded. */
 static inline tn_status tn_outcome(void) { return tn_failed() ? TN_ERROR_SHAPE : TN_OK; }
 
