@@ -25,6 +25,9 @@ uint64_t bench_mallocs(void);
 /* limits.c: what the hardware can do with so many threads; prints one line. */
 int bench_limits(int threads);
 
+/* profile.c: prints where the time of some steps goes, by operation. */
+int bench_profile(const bench_row *row, tn_engine *engine);
+
 /* data.c: inputs that live as long as the program. */
 tn_tensor *bench_normal(tn_shape shape);
 tn_tensor *bench_labels(int64_t count, int64_t classes); /* int64, 0 <= label < classes */

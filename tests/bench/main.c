@@ -105,5 +105,6 @@ int main(int argc, char **argv) {
   tn_engine_enter(engine);
   bool begun = (*row)->begin();
   check(*row, begun ? 0 : NAN);
+  if (argc > 2 && strcmp(argv[2], "profile") == 0) return bench_profile(*row, engine);
   return argc > 2 ? show(*row, atoi(argv[2])) : serve(*row, engine);
 }
