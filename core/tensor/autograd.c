@@ -207,6 +207,16 @@ tn_node *tn_reuse_gradient(tn_backward *b) {
   return tn_node_like(b->g);
 }
 
+/* What a trace sees of a backward step: the gradient of the first input that wants one, so far. */
+static const tn_node *first_gradient(const tn_walk *walk, const entry *e) {
+  for (uint32_t i = 0; i < e->node->inputs; i++) {
+    if (e->slots[i] < 0) continue;
+    const entry *input = &walk->entries[e->slots[i]];
+    return input->target ? input->target : input->gradient;
+  }
+  return NULL;
+}
+
 /* Goes back through the entries, the last of which is y. */
 static void propagate(tn_walk *walk) {
   for (int32_t i = walk->count; i-- > 0;) {

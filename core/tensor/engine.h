@@ -51,8 +51,8 @@ tn_engine_statistics tn_engine_measure(tn_engine *engine);
 void tn_engine_reset_high(tn_engine *engine);
 
 /* Called after every operation with its name ("matmul", "matmul.backward"), its duration, the bytes of its
- * output, and the output (NULL for a backward step): for profiles and for finding the first NaN. NULL turns
- * it off. [main], between operations. */
+ * output, and the output (of a backward step: the gradient of its first input so far; may be NULL): for
+ * profiles and for finding the first NaN. NULL turns it off. [main], between operations. */
 typedef void (*tn_trace)(void *context, const char *operation, double seconds, size_t bytes,
                          const tn_tensor *output);
 void tn_engine_set_trace(tn_engine *engine, tn_trace trace, void *context);

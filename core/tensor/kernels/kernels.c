@@ -67,38 +67,39 @@ typedef double vec_f64 __attribute__((vector_size(TN_VECTOR_BYTES)));
 
 /* Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011). Counter: block number
  * in words 0 and 1, step in words 2 and 3. */
+typedef uint64_t eight __attribute__((vector_size(64))); // eight blocks side by side, a word in each lane
 static void philox(uint64_t key, uint64_t step, uint64_t first_block, uint32_t *words, int64_t n) {
-  enum { SIDE = 16 };
-  uint32_t s0 = (uint32_t)step, s1 = (uint32_t)(step >> 32);
-  for (int64_t block = 0; block * 4 < n; block += SIDE) {
-    uint32_t c0[SIDE], c1[SIDE], c2[SIDE], c3[SIDE];
+  const eight low = {0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu,
+                     0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu};
+  const eight number = {0, 1, 2, 3, 4, 5, 6, 7};
+  for (int64_t block = 0; block * 4 < n; block += 8) {
+    eight counter = number + (first_block + (uint64_t)block);
+    eight c0 = counter & low, c1 = counter >> 32, c2 = (eight){0} + (step & 0xffffffffu),
+          c3 = (eight){0} + (step >> 32);
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    for (int l = 0; l < SIDE; l++) {
-      uint64_t counter = first_block + (uint64_t)(block + l);
-      c0[l] = (uint32_t)counter;
-      c1[l] = (uint32_t)(counter >> 32);
-      c2[l] = s0;
-      c3[l] = s1;
-    }
     for (int round = 0; round < 10; round++) {
-      for (int l = 0; l < SIDE; l++) {
-        uint64_t p0 = (uint64_t)0xD2511F53u * c0[l], p1 = (uint64_t)0xCD9E8D57u * c2[l];
-        uint32_t n0 = (uint32_t)(p1 >> 32) ^ c1[l] ^ k0, n2 = (uint32_t)(p0 >> 32) ^ c3[l] ^ k1;
-        c1[l] = (uint32_t)p1;
-        c3[l] = (uint32_t)p0;
-        c0[l] = n0;
-        c2[l] = n2;
-      }
+      eight p0 = c0 * 0xD2511F53u, p1 = c2 * 0xCD9E8D57u;
+      c0 = (p1 >> 32) ^ c1 ^ k0;
+      c2 = (p0 >> 32) ^ c3 ^ k1;
+      c1 = p1 & low;
+      c3 = p0 & low;
       k0 += 0x9E3779B9u;
       k1 += 0xBB67AE85u;
     }
-    int64_t left = n / 4 - block;
-    for (int l = 0; l < (left < SIDE ? left : SIDE); l++) {
-      uint32_t *w = words + (block + l) * 4;
-      w[0] = c0[l];
-      w[1] = c1[l];
-      w[2] = c2[l];
-      w[3] = c3[l];
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    eight front = c0 | c1 << 32, back = c2 | c3 << 32;
+#else
+    eight front = c1 | c0 << 32, back = c3 | c2 << 32;
+#endif
+    eight some = __builtin_shufflevector(front, back, 0, 8, 1, 9, 2, 10, 3, 11);
+    eight rest = __builtin_shufflevector(front, back, 4, 12, 5, 13, 6, 14, 7, 15);
+    int64_t left = n - block * 4;
+    if (left >= 32) {
+      memcpy(words + block * 4, &some, sizeof some);
+      memcpy(words + block * 4 + 16, &rest, sizeof rest);
+    } else {
+      eight both[2] = {some, rest};
+      memcpy(words + block * 4, both, (size_t)left * sizeof *words);
     }
   }
 }

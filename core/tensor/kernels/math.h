@@ -100,6 +100,27 @@ M_INLINE float m_log1p_f32(float x) {
   return x > 1e30f ? m_log_f32(x) : y;
 }
 
+/* log(1 + x) for x in [0, 1]: 1 + x is u = 1 or 2 times m near 1, and what rounding lost comes back as a
+ * correction of first order. */
+M_INLINE float m_log1p_unit_f32(float x) {
+  float u = 1.0f + x, lost = x - (u - 1.0f);
+  bool big = u > 1.41421356f;
+  float f = (big ? 0.5f * u : u) - 1.0f, e = big ? 1.0f : 0.0f;
+  f = f + lost * (big ? 0.5f : 1.0f);
+  float z = f * f, p = 7.0376836292e-2f;
+  p = p * f - 1.1514610310e-1f;
+  p = p * f + 1.1676998740e-1f;
+  p = p * f - 1.2420140846e-1f;
+  p = p * f + 1.4249322787e-1f;
+  p = p * f - 1.6668057665e-1f;
+  p = p * f + 2.0000714765e-1f;
+  p = p * f - 2.4999993993e-1f;
+  p = p * f + 3.3333331174e-1f;
+  float y = p * f * z - e * 2.12194440e-4f - 0.5f * z;
+  y = f + y;
+  return y + e * 0.693359375f;
+}
+
 M_INLINE float m_tanh_f32(float x) {
   float a = m_abs_f32(x);
   a = a > 10.0f ? 10.0f : a;
@@ -112,7 +133,8 @@ M_INLINE float m_sigmoid_f32(float x) { return 1.0f / (1.0f + m_exp_f32(-x)); }
 
 M_INLINE float m_softplus_f32(float x) {
   float a = m_abs_f32(x);
-  return (x > 0.0f ? x : 0.0f) + m_log1p_f32(m_exp_f32(-a)) + (x != x ? x : 0.0f);
+  float y = (x > 0.0f ? x : 0.0f) + m_log1p_unit_f32(m_exp_f32(-a));
+  return x != x ? x : y;
 }
 
 /* After N. Juffa's erff: a polynomial near 0, 1 - e^-P(|x|) beyond. */
