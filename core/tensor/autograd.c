@@ -242,7 +242,7 @@ static void propagate(tn_walk *walk) {
     if (start != 0) {
       const tn_rule *rule = node->rule;
       tn_trace_report(rule->backward_names ? rule->backward_names[node->op] : rule->backward_name, start,
-                      NULL);
+                      first_gradient(walk, e));
     }
     tn_scope_leave();
     if (!e->wanted && !b.taken && !tn_is_poison(g)) tn_node_drop(g);
