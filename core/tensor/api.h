@@ -59,6 +59,7 @@ tn_tensor *tn_api_distances(tn_distance_op op, tn_tensor *x, tn_tensor *y);
 void tn_api_nearest(tn_distance_op op, tn_tensor *queries, tn_tensor *keys, int64_t k, tn_tensor **values,
                     tn_tensor **index);
 tn_tensor *tn_api_assignment(tn_tensor *cost);
+tn_tensor *tn_api_weighted_sum(tn_tensor *const *xs, tn_tensor *weights, uint32_t count);
 
 bool tn_api_record(bool on);
 tn_tensor *tn_api_leaf(tn_tensor *x);

@@ -96,7 +96,8 @@ static tn_node *unary_derivative(tn_unary_op op, tn_node *g, tn_node *x, tn_node
   case TN_SIGMOID: return MUL(g, SUB(y, UNARY(TN_SQUARE, y)));
   case TN_LOG_SIGMOID: return MUL(g, UNARY(TN_SIGMOID, NEG(x)));
   case TN_SOFTPLUS: return MUL(g, UNARY(TN_SIGMOID, x));
-  case TN_RELU: return MUL(g, mask_of(TN_GT, x, 0));
+  case TN_RELU:
+    return tn_op_where(tn_op_binary(TN_GT, x, tn_op_scalar(x->t.dtype, 0)), g, tn_op_scalar(g->t.dtype, 0));
   case TN_GELU: { // cdf(x) + x pdf(x)
     tn_node *cdf = AFFINE(UNARY(TN_ERF, AFFINE(x, 0.70710678118654752440, 0)), 0.5, 0.5);
     tn_node *pdf = AFFINE(UNARY(TN_EXP, AFFINE(UNARY(TN_SQUARE, x), -0.5, 0)), 0.39894228040143267794, 0);

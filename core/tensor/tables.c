@@ -56,6 +56,7 @@ const tn_tensor_service tn_tensor_table = {
     .sparse_matmul = tn_api_sparse_matmul,
     .distances = tn_api_distances,
     .nearest = tn_api_nearest,
+    .weighted_sum = tn_api_weighted_sum,
 };
 
 const tn_autograd_service tn_autograd_table = {

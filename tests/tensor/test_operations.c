@@ -292,3 +292,27 @@ Test(operations, kl_divergence) {
   check_gradients("KL", divergence, NULL, x, 2);
   cr_expect_float_eq(element(tn_kl_divergence(x[0], x[0]), 1), 0, 1e-12);
 }
+
+static tn_tensor *mixed(const void *context, tn_tensor *const *x) {
+  (void)context;
+  return tn_square(tn_weighted_sum(x, x[3], 3));
+}
+static tn_tensor *mixed_many(const void *context, tn_tensor *const *x) {
+  (void)context;
+  return tn_weighted_sum(x, x[5], 5);
+}
+Test(operations, weighted_sums) {
+  const tn_shape shapes[] = {TN_SHAPE(2, 3), TN_SHAPE(0, 2), {0, {0}}};
+  for (int i = 0; i < 3; i++) {
+    tn_tensor *x[6];
+    for (int k = 0; k < 6; k++) x[k] = random_tensor((uint64_t)k, shapes[i], -1, 1);
+    x[3] = random_tensor(9, TN_SHAPE(3), -1, 1);
+    check_gradients("weighted_sum", mixed, NULL, x, 4);
+    x[3] = random_tensor(3, shapes[i], -1, 1);
+    x[5] = random_tensor(9, TN_SHAPE(5), -1, 1);
+    check_gradients("weighted_sum of many", mixed_many, NULL, x, 6);
+  }
+  tn_tensor *x = random_tensor(1, TN_SHAPE(2), 0, 1);
+  cr_expect(tn_poisoned(tn_weighted_sum(&x, x, 1)));
+  cr_expect_str_eq(first_error(), "weighted_sum: weights (2,) of float64 for 1 tensors");
+}

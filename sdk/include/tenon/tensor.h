@@ -294,6 +294,9 @@ typedef struct tn_tensor_service {
   tn_tensor *(*distances)(tn_distance_op op, tn_tensor *x, tn_tensor *y);
   void (*nearest)(tn_distance_op op, tn_tensor *queries, tn_tensor *keys, int64_t k, tn_tensor **values,
                   tn_tensor **index);
+  /* Sum of weights[i] xs[i] in one pass: `count` tensors of one shape, weights (count); differentiable by
+   * all. */
+  tn_tensor *(*weighted_sum)(tn_tensor *const *xs, tn_tensor *weights, uint32_t count);
 } tn_tensor_service;
 
 static inline void tn_scope_open(void) { tn_sdk.tensor->scope_open(); }
@@ -574,6 +577,9 @@ static inline tn_tensor *tn_distances(tn_distance_op op, tn_tensor *x, tn_tensor
 static inline void tn_nearest_neighbours(tn_distance_op op, tn_tensor *queries, tn_tensor *keys, int64_t k,
                                          tn_tensor **values, tn_tensor **index) {
   tn_sdk.tensor->nearest(op, queries, keys, k, values, index);
+}
+static inline tn_tensor *tn_weighted_sum(tn_tensor *const *xs, tn_tensor *weights, uint32_t count) {
+  return tn_sdk.tensor->weighted_sum(xs, weights, count);
 }
 /* Kullback-Leibler divergence of softmax(q) from softmax(p), rows of logits (n, c) -> (n): sum p (log p - log
  * q). */
