@@ -28,12 +28,12 @@ static char *into(const attention_job *j, char *base, int64_t element) {
 
 /* Row i sees keys 0 .. i + s - t, as far as its mask is not -infinity. */
 static void softmax_rows(const attention_job *j, char *p, const char *mask) {
+  j->k->scale(j->scale, p, j->t * j->s);
   for (int64_t i = 0; i < j->t; i++) {
     char *row = into(j, p, i * j->s);
     int64_t seen = j->causal ? tn_max64(0, tn_min64(j->s, i + 1 + j->s - j->t)) : j->s;
-    j->k->scale(j->scale, row, seen);
     if (mask) j->k->row_add(at(j, mask, i * j->s), row, seen);
-    if (seen && isinf(j->k->max(row, seen)) && j->k->max(row, seen) < 0) seen = 0;
+    if (mask && seen && j->k->max(row, seen) == -INFINITY) seen = 0;
     if (seen) j->k->softmax(row, row, 1, seen);
     if (seen < j->s) memset(into(j, row, seen), 0, (size_t)(j->s - seen) * j->size);
   }

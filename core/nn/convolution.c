@@ -71,8 +71,7 @@ typedef struct plan {
   tn_slots slots;
 } plan;
 
-/* Lays out phases `extent` positions wide along the columns. */
-static void lay_out_columns(tn_conv_pack *p, int64_t extent, int64_t outputs) {
+void tn_lay_out_columns(tn_conv_pack *p, int64_t extent, int64_t outputs) {
   int64_t after = extent - p->before[1] - p->size[1];
   p->columns = extent;
   if (p->step[1] == 1 && p->before[1] >= 0 && after >= 0) { // the zeros after a row are those before the next
@@ -176,7 +175,7 @@ static bool forward(const geometry *g, const tn_node *x, const tn_node *w, const
     pack->step[i] = g->stride[i];
   }
   pack->rows = g->out[0] + reach(g, 0) / g->stride[0];
-  lay_out_columns(pack, g->out[1] + reach(g, 1) / g->stride[1], g->out[1]);
+  tn_lay_out_columns(pack, g->out[1] + reach(g, 1) / g->stride[1], g->out[1]);
   int64_t phase = pack->rows * pack->columns, phases = g->stride[0] * g->stride[1];
   pack->plane = phases * phase;
   size_t weight_bytes = tn_round64((size_t)(g->o * taps) * g->size);
@@ -297,7 +296,7 @@ static bool backward_input(const geometry *g, const tn_node *gy, const tn_node *
   }
   pack->used = 1;
   pack->rows = extent[0];
-  lay_out_columns(pack, extent[1], longest[1]);
+  tn_lay_out_columns(pack, extent[1], longest[1]);
   pack->plane = pack->rows * pack->columns;
   int64_t phases = g->stride[0] * g->stride[1];
   size_t weight_bytes = tn_round64((size_t)(g->groups * g->cg * taps) * g->size);
@@ -332,6 +331,42 @@ static bool backward_input(const geometry *g, const tn_node *gy, const tn_node *
   tn_workspace_give(memory);
   return ok;
 }
+
+/* A window's sum is a convolution of one channel with ones. */
+static geometry sums_geometry(const tn_window_sums *s) {
+  geometry g = {.dtype = s->dtype,
+                .size = tn_dtype_size(s->dtype),
+                .n = s->planes,
+                .c = 1,
+                .o = 1,
+                .groups = 1,
+                .cg = 1,
+                .og = 1,
+                .dilation = {1, 1}};
+  for (int i = 0; i < 2; i++) {
+    g.in[i] = s->in[i];
+    g.out[i] = s->out[i];
+    g.kernel[i] = s->size[i];
+    g.stride[i] = s->stride[i];
+    g.padding[i] = s->padding[i];
+  }
+  return g;
+}
+
+static bool with_ones(const tn_window_sums *s, const void *source, void *target, bool adjoint) {
+  geometry g = sums_geometry(s);
+  tn_node x, y, ones;
+  x.t.dl.data = (void *)(uintptr_t)source;
+  y.t.dl.data = target;
+  ones.t.dl.data = tn_workspace_take((size_t)(s->size[0] * s->size[1]) * g.size);
+  if (!ones.t.dl.data) return false;
+  tn_here->k->real[g.dtype]->fill(ones.t.dl.data, 1, s->size[0] * s->size[1]);
+  bool ok = adjoint ? backward_input(&g, &x, &ones, &y) : forward(&g, &x, &ones, NULL, &y);
+  tn_workspace_give(ones.t.dl.data);
+  return ok;
+}
+bool tn_sum_windows(const tn_window_sums *s, const void *x, void *y) { return with_ones(s, x, y, false); }
+bool tn_spread_windows(const tn_window_sums *s, const void *g, void *gx) { return with_ones(s, g, gx, true); }
 
 /* Backward with respect to the weight */
 typedef struct weight_plan {
@@ -428,7 +463,7 @@ static void lay_out_weights(weight_plan *p, int64_t *offsets) {
   int64_t sr = pack->step[0], sc = pack->step[1];
   if (p->dots) {
     pack->rows = g->out[0] + reach(g, 0) / sr;
-    lay_out_columns(pack, g->out[1] + reach(g, 1) / sc, g->out[1]);
+    tn_lay_out_columns(pack, g->out[1] + reach(g, 1) / sc, g->out[1]);
   } else {
     pack->rows = (g->out[0] - 1) * g->stride[0] + reach(g, 0) + 1;
     pack->columns = (g->out[1] - 1) * g->stride[1] + reach(g, 1) + 1;

@@ -40,6 +40,16 @@ static inline bool tn_same_shape(const tn_node *x, const tn_node *y) {
   return x->t.dl.ndim == y->t.dl.ndim &&
          memcmp(x->shape, y->shape, (size_t)x->t.dl.ndim * sizeof *x->shape) == 0;
 }
+/* convolution.c, for pooling. Lays out phases that taps read `extent` positions wide, `outputs` a row. */
+void tn_lay_out_columns(tn_conv_pack *pack, int64_t extent, int64_t outputs);
+/* Sums over windows of planes, or the adjoint of that; sizes of the planes, of the results and of the
+ * windows. False and an error if out of memory. */
+typedef struct tn_window_sums {
+  tn_dtype dtype;
+  int64_t planes, in[2], out[2], size[2], stride[2], padding[2];
+} tn_window_sums;
+bool tn_sum_windows(const tn_window_sums *s, const void *x, void *y);
+bool tn_spread_windows(const tn_window_sums *s, const void *g, void *gx);
 /* False and an error unless both are floating and of one dtype. */
 bool tn_check_floats(const char *op, const tn_node *x, const tn_node *y);
 

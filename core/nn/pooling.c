@@ -3,6 +3,8 @@
  * of that picks values from there. The mean is linear: it and its adjoint are each other's derivative. */
 #include "internal.h"
 
+#include <math.h>
+
 /* Windows as a method gave them; 0 sizes: adaptive. Kept in a node's attributes. */
 typedef struct windows {
   int32_t size[2], stride[2], padding[2];
@@ -17,6 +19,11 @@ typedef struct pool_job {
   char *y;
   int32_t *index;
   tn_slots slots;
+  /* of a plane packed as for a convolution */
+  tn_conv_pack pack;
+  int64_t taps;
+  int64_t *offsets, *codes;
+  size_t packed_bytes;
 } pool_job;
 
 /* Fills the tables; NULL if out of memory. The result goes back to the workspace. */
@@ -31,6 +38,8 @@ static void *make_plan(tn_pool_plan *p, tn_pool_op op, const windows *w, const i
   p->window = w->size[1];
   p->stride = w->stride[1];
   p->padding = w->padding[1];
+  p->row_stride = w->stride[0];
+  p->row_padding = w->padding[0];
   for (int axis = 0; axis < 2; axis++) {
     p->size[axis] = in[axis];
     p->out[axis] = out[axis];
@@ -85,6 +94,77 @@ static void gather_body(void *context, int64_t plane) {
   const pool_job *j = context;
   j->k->pool_gather(j->x + (size_t)(plane * j->in) * j->size, j->index + plane * j->out, j->out,
                     j->y + (size_t)(plane * j->out) * j->size);
+}
+
+static void windows_body(void *context, int64_t plane) {
+  const pool_job *j = context;
+  unsigned char *packed = tn_slot(&j->slots);
+  j->k->max_windows(&j->plan, &j->pack, j->taps, j->offsets, j->codes,
+                    j->x + (size_t)(plane * j->in) * j->size, packed, packed + j->packed_bytes,
+                    j->y + (size_t)(plane * j->out) * j->size, j->index + plane * j->out);
+}
+static void shares_body(void *context, int64_t plane) {
+  const pool_job *j = context;
+  size_t o = (size_t)(plane * j->out) * j->size;
+  j->k->scale_shares(&j->plan, j->x + o, j->y + o);
+}
+
+/* Overlapping windows of moderate size go the way of convolutions. */
+static bool like_convolution(const windows *w, const int64_t *out) {
+  bool quarter = w->size[0] == 2 && w->size[1] == 2 && w->stride[0] == 2 && w->stride[1] == 2 &&
+                 w->padding[0] == 0 && w->padding[1] == 0;
+  return w->size[0] && w->size[1] && !quarter && w->size[0] <= 8 && w->size[1] <= 8 && w->stride[0] <= 4 &&
+         w->stride[1] <= 4 && out[1] >= 4;
+}
+static tn_window_sums sums_of(const tn_node *x, const windows *w, const int64_t *in, const int64_t *out) {
+  tn_window_sums s = {.dtype = x->t.dtype, .planes = x->shape[0] * x->shape[1]};
+  for (int i = 0; i < 2; i++) {
+    s.in[i] = in[i];
+    s.out[i] = out[i];
+    s.size[i] = w->size[i];
+    s.stride[i] = w->stride[i];
+    s.padding[i] = w->padding[i];
+  }
+  return s;
+}
+
+/* The maximum over windows: lays the packed plane out and runs. */
+static bool max_windows(pool_job *j, const windows *w, int64_t planes) {
+  tn_conv_pack *pack = &j->pack;
+  const tn_pool_plan *p = &j->plan;
+  for (int i = 0; i < 2; i++) {
+    pack->size[i] = p->size[i];
+    pack->before[i] = w->padding[i];
+    pack->step[i] = w->stride[i];
+  }
+  pack->used = ~(uint64_t)0;
+  pack->rows = p->out[0] + (w->size[0] - 1) / w->stride[0];
+  tn_lay_out_columns(pack, p->out[1] + (w->size[1] - 1) / w->stride[1], p->out[1]);
+  int64_t phase = pack->rows * pack->columns, vector = j->k->vector;
+  pack->plane = phase * w->stride[0] * w->stride[1];
+  j->taps = (int64_t)w->size[0] * w->size[1];
+  j->offsets = tn_workspace_take(2 * (size_t)j->taps * sizeof(int64_t));
+  if (!j->offsets) return false;
+  j->codes = j->offsets + j->taps;
+  for (int64_t t = 0; t < j->taps; t++) {
+    int64_t r = t / w->size[1], c = t % w->size[1];
+    int64_t at = r % w->stride[0] * w->stride[1] + c % w->stride[1];
+    j->offsets[t] = at * phase + r / w->stride[0] * pack->columns + c / w->stride[1];
+    j->codes[t] = r * p->size[1] + c;
+  }
+  int64_t room = pack->plane + pack->columns + 2 * vector;
+  int64_t flat = tn_ceil_div((p->out[0] - 1) * pack->columns + p->out[1], vector) * vector;
+  j->packed_bytes = tn_round64((size_t)room * j->size);
+  bool ok = tn_slots_take(&j->slots, j->packed_bytes + 2 * (size_t)flat * j->size);
+  if (ok) {
+    const tn_real_kernels *real = tn_here->k->real[j->size == 4 ? TN_F32 : TN_F64];
+    for (int i = 0; i < j->slots.count; i++)
+      real->fill(j->slots.base + (size_t)i * j->slots.bytes, -INFINITY, room);
+    tn_parallel(planes, 0.3 * (double)(planes * j->out), windows_body, j);
+    tn_slots_give(&j->slots);
+  }
+  tn_workspace_give(j->offsets);
+  return ok;
 }
 
 /* x (.., h, w) large, y (.., oh, ow) small or the other way round */
@@ -146,8 +226,13 @@ static tn_node *max_pool(tn_node *x, const windows *w, const int64_t *shape) {
   if (y->t.numel) {
     void *table = make_plan(&job.plan, TN_POOL_MAX, w, x->shape + 2, shape + 2);
     if (!table) return tn_poison();
-    tn_parallel(planes_of(x), 0.5 * (double)y->t.numel + 0.2 * (double)x->t.numel, max_body, &job);
+    bool ok = true;
+    if (like_convolution(w, shape + 2))
+      ok = max_windows(&job, w, planes_of(x));
+    else
+      tn_parallel(planes_of(x), 0.5 * (double)y->t.numel + 0.2 * (double)x->t.numel, max_body, &job);
     tn_workspace_give(table);
+    if (!ok) return tn_poison();
   }
   if (tn_recording1(x)) {
     tn_record1(y, &gather_rule, x);
@@ -170,6 +255,25 @@ static void spread_backward(tn_backward *b) {
   tn_deliver(b, 0, mean_pool(b->g, b->node->op, &w, b->node->in[0]->shape));
 }
 TN_RULE(spread_rule, "mean_spread", spread_backward);
+/* gx from g, with or without the convolutions' help. */
+static bool spread(pool_job *job, const windows *w, tn_node *g, tn_node *gx) {
+  if (gx->t.numel == 0) return true;
+  if (like_convolution(w, g->shape + 2)) {
+    tn_window_sums s = sums_of(g, w, gx->shape + 2, g->shape + 2);
+    tn_node *scaled = tn_node_like(g);
+    if (tn_is_poison(scaled)) return false;
+    job->y = scaled->t.dl.data;
+    tn_parallel(planes_of(g), 0.2 * (double)g->t.numel, shares_body, job);
+    bool ok = tn_spread_windows(&s, scaled->t.dl.data, gx->t.dl.data);
+    tn_node_drop(scaled);
+    return ok;
+  }
+  if (!tn_slots_take(&job->slots, (size_t)g->shape[3] * job->size)) return false;
+  tn_parallel(planes_of(g), (double)gx->t.numel, spread_body, job);
+  tn_slots_give(&job->slots);
+  return true;
+}
+
 static tn_node *mean_spread(tn_node *g, tn_pool_op op, const windows *w, const int64_t *shape) {
   if (tn_is_poison(g)) return g;
   double start = tn_trace_begin();
@@ -178,13 +282,9 @@ static tn_node *mean_spread(tn_node *g, tn_pool_op op, const windows *w, const i
   pool_job job = job_of(g, gx, gx, g);
   void *table = make_plan(&job.plan, op, w, shape + 2, g->shape + 2);
   if (!table) return tn_poison();
-  if (!tn_slots_take(&job.slots, (size_t)g->shape[3] * job.size)) {
-    tn_workspace_give(table);
-    return tn_poison();
-  }
-  tn_parallel(planes_of(g), (double)gx->t.numel, spread_body, &job);
-  tn_slots_give(&job.slots);
+  bool ok = spread(&job, w, g, gx);
   tn_workspace_give(table);
+  if (!ok) return tn_poison();
   if (tn_recording1(g)) {
     tn_record1(gx, &spread_rule, g);
     memcpy(gx->a.s, w, sizeof *w);
@@ -206,8 +306,17 @@ static tn_node *mean_pool(tn_node *x, tn_pool_op op, const windows *w, const int
   pool_job job = job_of(x, y, x, y);
   void *table = make_plan(&job.plan, op, w, x->shape + 2, shape + 2);
   if (!table) return tn_poison();
-  tn_parallel(planes_of(x), (double)x->t.numel, mean_body, &job);
+  bool ok = true;
+  if (y->t.numel && like_convolution(w, shape + 2)) {
+    tn_window_sums s = sums_of(x, w, x->shape + 2, shape + 2);
+    ok = tn_sum_windows(&s, x->t.dl.data, y->t.dl.data);
+    job.x = (const char *)job.y;
+    if (ok) tn_parallel(planes_of(x), 0.2 * (double)y->t.numel, shares_body, &job);
+  } else {
+    tn_parallel(planes_of(x), (double)x->t.numel, mean_body, &job);
+  }
   tn_workspace_give(table);
+  if (!ok) return tn_poison();
   if (tn_recording1(x)) {
     tn_record1(y, &mean_rule, x);
     memcpy(y->a.s, w, sizeof *w);

@@ -50,6 +50,7 @@ typedef struct tn_pool_plan {
   /* Along the columns, if all windows are alike: starts[i] = i stride - padding before clipping. */
   bool regular;
   int64_t window, stride, padding;
+  int64_t row_stride, row_padding; /* along the rows */
 } tn_pool_plan;
 
 typedef struct tn_nn_real {
@@ -91,6 +92,12 @@ typedef struct tn_nn_real {
                         void *gb, int64_t rows, int64_t n, bool center);
 
   /* pool.inc: one plane. */
+  /* `packed` is -infinity where nothing is written; codes: what a tap adds to the index of the window's first
+   * element; flat: 2 x vectors x vector elements. */
+  void (*max_windows)(const tn_pool_plan *p, const tn_conv_pack *pack, int64_t taps, const int64_t *offsets,
+                      const int64_t *codes, const void *x, void *packed, void *flat, void *y, int32_t *index);
+  /* y[plane, i, j] = x[plane, i, j] rows[i] columns[j] */
+  void (*scale_shares)(const tn_pool_plan *p, const void *x, void *y);
   void (*max_pool)(const tn_pool_plan *p, const void *x, void *y, int32_t *index);
   void (*mean_pool)(const tn_pool_plan *p, const void *x, void *y);
   void (*mean_spread)(const tn_pool_plan *p, const void *g, void *gx, void *line); /* line: out[1] elements */
