@@ -121,6 +121,19 @@ Test(pooling, nan_wins_and_infinity_is_a_value) {
   EXPECT_REAL(element(y, 1), -INFINITY);
 }
 
+/* Nothing but -infinity inside: the padding must not win. Window (i, j) begins at (max(0, i - 1), max(0, j -
+ * 1)), so four windows begin at the corner. */
+Test(pooling, padding_is_no_maximum) {
+  tn_tensor *x = tn_leaf(tn_full(TN_F64, TN_SHAPE(1, 1, 5, 5), -INFINITY)), *g;
+  tn_tensor *y = tn_max_pool(x, 3, 1, 1), *seed = tn_full(TN_F64, TN_SHAPE(1, 1, 5, 5), 1);
+  tn_vjp(y, seed, &x, 1, &g, 0);
+  for (int i = 0; i < 25; i++) EXPECT_REAL(element(y, i), -INFINITY);
+  EXPECT_REAL(element(g, 0), 4.0);
+  EXPECT_REAL(element(g, 1), 2.0);
+  EXPECT_REAL(element(g, 6), 1.0);
+  EXPECT_REAL(tn_item(tn_sum(g)), 25.0);
+}
+
 static tn_tensor *everything(void) {
   tn_tensor *x = tn_leaf(tn_cast(nn_random(1, TN_SHAPE(16, 8, 28, 28)), TN_F32)), *all[6];
   for (tn_pool_op op = 0; op < TN_POOL_COUNT; op++) {
