@@ -7,7 +7,7 @@ while read -r so; do
   count=$((count + 1))
   for needed in $(objdump -p "$so" | sed -n 's/ *NEEDED *//p'); do
     case $needed in
-    libc.so.6 | libm.so.6 | libgomp.so.1 | libz.so.1 | libffi.so.8 | ld-linux-*) ;;
+    libc.so.6 | libm.so.6 | libgomp.so.1 | libz.so.1 | libpng16.so.16 | libjansson.so.4 | libffi.so.8 | ld-linux-*) ;;
     *) echo "$so needs $needed"; exit 1 ;;
     esac
   done
