@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* tenon new KIND NAME: a plugin that compiles, its test, and a Makefile that needs nothing but pkg-config. */
 #include "core/command/arguments.h"
+#include "paths.h"
 #include "core/config/arena.h"
 #include "core/config/kind.h"
 #include "core/plugin/kinds.h"

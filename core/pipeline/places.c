@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "core/pipeline/places.h"
+#include "paths.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>

@@ -2,6 +2,7 @@
 /* Where this program or library lies decides where its own plugins are. */
 #define _GNU_SOURCE /* dladdr */
 #include "core/plugin/search.h"
+#include "paths.h"
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
