@@ -124,7 +124,6 @@ tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *
   p->smoke = options->smoke;
   p->bound = tn_bound_new();
   p->began = tn_seconds();
-  p->context.stack.size = sizeof p->context.stack;
   p->context.quiet = options->quiet;
   p->context.pipeline = p;
   p->former_context = tn_context_enter(&p->context);

@@ -10,17 +10,21 @@ tn_sdk_tables tn_sdk;
 
 /* Contexts. */
 
-static _Thread_local tn_context own_context;
-static _Thread_local tn_context *current;
+/* Read at every call of a component, so without the detour through the loader's tables. */
+static _Thread_local tn_context *current __attribute__((tls_model("initial-exec")));
 
-tn_context *tn_context_current(void) {
-  if (!current) current = &own_context;
-  if (!current->stack.size) current->stack.size = sizeof current->stack;
-  return current;
+/* A thread's first look. */
+static __attribute__((cold, noinline)) tn_context *first_context(void) {
+  static _Thread_local tn_context own;
+  own.stack.size = sizeof own.stack;
+  return current = &own;
 }
 
+tn_context *tn_context_current(void) { return current ? current : first_context(); }
+
 tn_context *tn_context_enter(tn_context *context) {
-  tn_context *former = current ? current : &own_context;
+  tn_context *former = tn_context_current();
+  context->stack.size = sizeof context->stack;
   current = context;
   return former;
 }
