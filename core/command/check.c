@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* tenon check FILE.ini: everything that can be wrong before training, and what the pipeline is made of. */
-#include "core/command/command.h"
+#include "core/command/experiment.h"
 #include "core/command/pipeline_options.h"
 #include <stdio.h>
 #include <string.h>
@@ -55,6 +55,37 @@ static void print_component(tn_pipeline *pipeline, const tn_component *c) {
   putchar('\n');
 }
 
+static tn_status check(tn_registry *registry, const tn_pipeline_options *options, const char *arm, bool quiet,
+                       tn_error *error) {
+  tn_pipeline *pipeline = tn_pipeline_open(registry, options, error);
+  tn_status status = pipeline ? tn_pipeline_check(pipeline, error) : error->status;
+  if (status >= 0 && !quiet) {
+    printf("%s%s%s: good\n", options->file, *arm ? ", arm " : "", arm);
+    for (uint32_t i = 0; i < tn_pipeline_count(pipeline); i++)
+      print_component(pipeline, tn_pipeline_at(pipeline, i));
+  }
+  tn_pipeline_close(pipeline);
+  return status;
+}
+
+tn_status tn_experiment_check(tn_registry *registry, const tn_command_options *o, bool quiet,
+                              tn_error *error) {
+  tn_plan *plan = tn_experiment_plan(o, error);
+  tn_status status = plan ? TN_OK : error->status;
+  for (uint32_t i = 0; status >= 0 && i < plan->cell_count; i++) {
+    const tn_cell *cell = &plan->cells[i];
+    if (i > 0 && plan->cells[i - 1].arm == cell->arm) continue;
+    tn_pipeline_options options = o->pipeline;
+    options.overrides = (const char *const *)cell->overrides;
+    options.override_count = cell->override_count;
+    status = check(registry, &options, plan->arms[cell->arm].name, quiet, error);
+  }
+  if (status >= 0 && !quiet)
+    printf("%u arm%s, %u cells\n", plan->arm_count, plan->arm_count == 1 ? "" : "s", plan->cell_count);
+  tn_plan_free(plan);
+  return status;
+}
+
 int tn_command_check(int argc, char **argv) {
   tn_command_options options = {0};
   int code = tn_command_parse(argc, argv, "check", help, &options);
@@ -62,18 +93,10 @@ int tn_command_check(int argc, char **argv) {
   tn_registry *registry = tn_command_registry(&options.shared);
   if (!registry) return TN_EXIT_PLUGIN;
   tn_error error = {0};
-  tn_pipeline *pipeline = tn_pipeline_open(registry, &options.pipeline, &error);
-  if (!pipeline || tn_pipeline_check(pipeline, &error) < 0) {
-    code = tn_command_error(&error, false);
-  } else {
-    code = TN_EXIT_OK;
-    if (!options.pipeline.quiet) {
-      printf("%s: good\n", options.pipeline.file);
-      for (uint32_t i = 0; i < tn_pipeline_count(pipeline); i++)
-        print_component(pipeline, tn_pipeline_at(pipeline, i));
-    }
-  }
-  tn_pipeline_close(pipeline);
+  const bool quiet = options.pipeline.quiet;
+  tn_status status = tn_experiment_wanted(&options) ? tn_experiment_check(registry, &options, quiet, &error)
+                                                    : check(registry, &options.pipeline, "", quiet, &error);
+  code = status < 0 ? tn_command_error(&error, false) : TN_EXIT_OK;
   tn_registry_close(registry);
   return code;
 }

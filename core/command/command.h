@@ -21,6 +21,8 @@ int tn_command_graph(int argc, char **argv);
 int tn_command_list(int argc, char **argv);
 int tn_command_info(int argc, char **argv);
 int tn_command_new(int argc, char **argv);
+int tn_command_compare(int argc, char **argv);
+int tn_command_reproduce(int argc, char **argv);
 
 /* Options that several commands share. */
 #define TN_MAX_PLUGIN_FILES 64
@@ -30,8 +32,8 @@ typedef struct tn_shared_options {
 } tn_shared_options;
 /* Opens the registry; NULL after printing why. */
 tn_registry *tn_command_registry(const tn_shared_options *shared);
-/* Prints "error: TEXT" and gives the exit code that belongs to the error: before a run begins it is the pipeline file
- * that cannot be used. */
+/* Prints "error: TEXT" and gives the exit code that belongs to the error: before a run begins it is the
+ * pipeline file that cannot be used. */
 int tn_command_error(const tn_error *error, bool running);
 
 #endif

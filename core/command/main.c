@@ -14,13 +14,15 @@ static const struct {
     {"graph", tn_command_graph, "draw a pipeline file as SVG"},
     {"list", tn_command_list, "list the installed components"},
     {"info", tn_command_info, "describe a component or a kind"},
+    {"compare", tn_command_compare, "compare the arms of a sweep, or runs"},
+    {"reproduce", tn_command_reproduce, "run files that make claims, and judge them"},
     {"new", tn_command_new, "write the skeleton of a plugin"},
 };
 
 static void usage(FILE *out) {
   fputs("usage: tenon COMMAND [ARGUMENTS]\n\n", out);
   for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-    fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
   fputs("\n`tenon COMMAND --help` says more; `man tenon` says all.\n", out);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/command/pipeline_options.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Which commands know an option. */
@@ -8,10 +9,12 @@ static const struct {
   const char *name, *commands;
   bool has_value;
 } known[] = {{"--directory", "run", true},
-             {"--smoke", "run check", false},
-             {"--quiet", "run check", false},
-             {"--plugin", "run check graph", true},
-             {"--output", "graph", true}};
+             {"--smoke", "run check reproduce", false},
+             {"--quiet", "run check reproduce", false},
+             {"--plugin", "run check graph reproduce", true},
+             {"--output", "graph", true},
+             {"-j", "run reproduce", true},
+             {"--single", "run", false}};
 
 static int wrong(const char *command, const char *argument) {
   const char *names[sizeof known / sizeof *known];
@@ -45,6 +48,15 @@ int tn_command_parse(int argc, char **argv, const char *command, const char *hel
       const char *value = known[k].has_value ? argv[++i] : NULL;
       if (strcmp(argument, "--directory") == 0) o->pipeline.directory = value;
       if (strcmp(argument, "--output") == 0) o->output = value;
+      if (strcmp(argument, "--single") == 0) o->single = true;
+      if (strcmp(argument, "-j") == 0) {
+        char *end;
+        o->jobs = strtoll(value, &end, 10);
+        if (end == value || *end || o->jobs < 1 || o->jobs > 4096) {
+          fprintf(stderr, "error: -j %s: expected a whole number from 1 to 4096\n", value);
+          return TN_EXIT_USAGE;
+        }
+      }
       if (strcmp(argument, "--smoke") == 0) o->pipeline.smoke = true;
       if (strcmp(argument, "--quiet") == 0) o->pipeline.quiet = true;
       if (strcmp(argument, "--plugin") == 0) {

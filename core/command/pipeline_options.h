@@ -11,6 +11,8 @@ typedef struct tn_command_options {
   tn_pipeline_options pipeline;
   tn_shared_options shared;
   const char *output; /* graph: --output */
+  int64_t jobs;       /* run: -j; 0: not given */
+  bool single;        /* run: arms, axes and claims are ignored */
   const char *overrides[TN_MAX_OVERRIDES];
 } tn_command_options;
 

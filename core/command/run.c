@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* tenon run FILE.ini: the run directory, signals, and what is said at the end. */
-#include "core/command/command.h"
+#include "core/command/experiment.h"
 #include "core/command/pipeline_options.h"
+#include "core/pipeline/directory.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,20 +24,13 @@ static void on_signal(int number) {
   tn_pipeline_interrupt();
 }
 
-/* runs/NAME-N with the smallest N that is free; made at once, so that two runs never share one. */
-static tn_status free_directory(const char *file, char *path, size_t bytes, tn_error *error) {
-  const char *slash = strrchr(file, '/');
-  const char *name = slash ? slash + 1 : file;
-  const char *dot = strrchr(name, '.');
-  int length = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
-  if (mkdir("runs", 0777) != 0 && errno != EEXIST)
-    return tn_error_set(error, TN_ERROR_IO, NULL, 0, "runs: %s", strerror(errno));
-  for (int i = 1; i < 1000000; i++) {
-    snprintf(path, bytes, "runs/%.*s-%d", length, name, i);
-    if (mkdir(path, 0777) == 0) return TN_OK;
-    if (errno != EEXIST) break;
-  }
-  return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
+/* The claims of the file, if it makes any. */
+static int judge(const tn_command_options *o, const char *directory, tn_error *error) {
+  tn_experiment e;
+  const tn_status status = tn_experiment_judge(o, directory, &e, error);
+  const int code = status < 0 ? tn_command_error(error, true) : tn_experiment_print_claims(&e);
+  tn_experiment_free(&e);
+  return code;
 }
 
 static int run(tn_registry *registry, const tn_command_options *o, tn_error *error) {
@@ -46,7 +40,7 @@ static int run(tn_registry *registry, const tn_command_options *o, tn_error *err
   if (options.directory)
     snprintf(directory, sizeof directory, "%s", options.directory);
   else {
-    if (free_directory(options.file, directory, sizeof directory, error) < 0)
+    if (tn_directory_free(options.file, directory, sizeof directory, error) < 0)
       return tn_command_error(error, false);
     made = true;
   }
@@ -58,6 +52,7 @@ static int run(tn_registry *registry, const tn_command_options *o, tn_error *err
   int code = status < 0 ? tn_command_error(error, good) : TN_EXIT_OK;
   if (code == TN_EXIT_OK && !options.quiet) printf("report: %s/report.html\n", directory);
   tn_pipeline_close(pipeline);
+  if (code == TN_EXIT_OK && !o->single && !options.smoke) code = judge(o, directory, error);
   if (made && code != TN_EXIT_OK) {
     /* A file that was refused leaves no empty folder behind; one that holds something stays. */
     (void)remove(directory);
@@ -73,9 +68,10 @@ int tn_command_run(int argc, char **argv) {
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
+  tn_error error = {0};
+  if (!options.single && tn_experiment_wanted(&options)) return tn_experiment_command(&options);
   tn_registry *registry = tn_command_registry(&options.shared);
   if (!registry) return TN_EXIT_PLUGIN;
-  tn_error error = {0};
   code = run(registry, &options, &error);
   tn_registry_close(registry);
   return code;

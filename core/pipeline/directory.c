@@ -2,6 +2,8 @@
 /* The run directory: pipeline.ini (resolved), log.txt, results.json, parameters, loss curve and report. */
 #include "core/pipeline/internal.h"
 #include "core/config/memory.h"
+#include "core/pipeline/directory.h"
+#include "core/pipeline/measure.h"
 #include "core/report/page.h"
 #include <errno.h>
 #include <math.h>
@@ -16,8 +18,7 @@ double tn_seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Makes the folder and those above it. */
-static tn_status make_path(const char *path, tn_error *error) {
+tn_status tn_directory_path(const char *path, tn_error *error) {
   char *at = tn_copy_text(path);
   int failed = 0;
   for (char *slash = at + 1; !failed; slash++) {
@@ -33,8 +34,24 @@ static tn_status make_path(const char *path, tn_error *error) {
   return failed ? TN_ERROR_IO : TN_OK;
 }
 
-/* Writes `text` to NAME in the run directory: to a temporary name, then renamed, so that a killed run leaves the old
- * file or the new one. Unlike parameters these can be made again: they are not worth waiting for the disk. */
+tn_status tn_directory_free(const char *file, char *path, size_t bytes, tn_error *error) {
+  const char *slash = strrchr(file, '/');
+  const char *name = slash ? slash + 1 : file;
+  const char *dot = strrchr(name, '.');
+  int length = dot && dot != name ? (int)(dot - name) : (int)strlen(name);
+  if (mkdir("runs", 0777) != 0 && errno != EEXIST)
+    return tn_error_set(error, TN_ERROR_IO, NULL, 0, "runs: %s", strerror(errno));
+  for (int i = 1; i < 1000000; i++) {
+    snprintf(path, bytes, "runs/%.*s-%d", length, name, i);
+    if (mkdir(path, 0777) == 0) return TN_OK;
+    if (errno != EEXIST) break;
+  }
+  return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
+}
+
+/* Writes `text` to NAME in the run directory: to a temporary name, then renamed, so that a killed run leaves
+ * the old file or the new one. Unlike parameters these can be made again: they are not worth waiting for the
+ * disk. */
 static tn_status write_file(const tn_pipeline *p, const char *name, const char *text, tn_error *error) {
   char path[4096], temporary[4104];
   snprintf(path, sizeof path, "%s/%s", p->directory, name);
@@ -47,7 +64,7 @@ static tn_status write_file(const tn_pipeline *p, const char *name, const char *
 }
 
 tn_status tn_directory_make(tn_pipeline *p, tn_error *error) {
-  tn_status status = make_path(p->directory, error);
+  tn_status status = tn_directory_path(p->directory, error);
   if (status < 0) return status;
   char path[4096];
   snprintf(path, sizeof path, "%s/log.txt", p->directory);
@@ -83,7 +100,11 @@ static char *results_json(const tn_pipeline *p, const char *outcome) {
     tn_text_append(&text, ": ");
     append_number(&text, p->record.results[i].value);
   }
-  tn_text_append(&text, "\n  }\n}\n");
+  const tn_run_measure m = tn_pipeline_measure(p);
+  tn_text_printf(&text,
+                 "\n  },\n  \"seconds\": %.6f,\n  \"memory\": %.0f,\n  \"parameters\": %lld,\n"
+                 "  \"state_bytes\": %zu\n}\n",
+                 m.seconds, m.memory, (long long)m.parameters, m.state_bytes);
   return tn_text_take(&text);
 }
 

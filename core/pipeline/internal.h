@@ -3,6 +3,7 @@
 #ifndef TENON_CORE_PIPELINE_INTERNAL_H
 #define TENON_CORE_PIPELINE_INTERNAL_H
 
+#include "core/pipeline/directory.h"
 #include "core/pipeline/pipeline.h"
 #include "core/report/record.h"
 
@@ -79,6 +80,5 @@ void tn_pipeline_emit(tn_pipeline *p, tn_event *event);
 /* directory.c */
 tn_status tn_directory_make(tn_pipeline *p, tn_error *error);
 tn_status tn_directory_finish(tn_pipeline *p, const char *outcome, tn_error *error);
-double tn_seconds(void); /* monotonic */
 
 #endif

@@ -131,10 +131,8 @@ tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *
 
   tn_places places;
   tn_places_find(&places);
-  tn_config_variable variables[] = {
-      {"data", places.data, "the data sets were not found: set TENON_DATA to their folder"},
-      {"examples", places.examples, "the examples' folder was not found: set TENON_EXAMPLES to it"},
-      {"run", p->directory, "there is no run directory here"}};
+  tn_config_variable variables[3];
+  tn_places_variables(&places, p->directory, variables);
   p->config = tn_config_load(options->file, options->overrides, options->override_count, variables,
                              TN_ARRAY_LENGTH(variables), error);
   tn_status status = p->config ? open_settings(p, options, error) : error->status;

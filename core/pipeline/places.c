@@ -24,3 +24,11 @@ void tn_places_find(tn_places *places) {
   for (int i = 0; i < 2 && !places->examples; i++)
     if (is_folder(candidates[i])) places->examples = candidates[i];
 }
+
+void tn_places_variables(const tn_places *places, const char *run, tn_config_variable variables[3]) {
+  variables[0] = (tn_config_variable){"data", places->data,
+                                      "the data sets were not found: set TENON_DATA to their folder"};
+  variables[1] = (tn_config_variable){"examples", places->examples,
+                                      "the examples' folder was not found: set TENON_EXAMPLES to it"};
+  variables[2] = (tn_config_variable){"run", run, "there is no run directory here"};
+}
