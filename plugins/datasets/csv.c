@@ -21,7 +21,7 @@ struct csv {
   int32_t header;
   tn_strings target, positive, categorical, drop;
   tn_integers image;
-  tn_count test, validation;
+  tn_count train, test, validation;
   int64_t split_seed;
   bool stratified;
   double scale;
@@ -47,6 +47,7 @@ static const tn_param csv_params[] = {
     TN_INTEGERS(struct csv, image, "", 1, 1 << 20,
                 "channels, height, width: gives `image` instead of `input`"),
     TN_REAL(struct csv, scale, "1", 1e-300, INFINITY, "numbers of the input are divided by it"),
+    TN_COUNT(struct csv, train, "0", "rows of part `train` to use; 0: all that the other parts leave"),
     TN_COUNT(struct csv, test, "20%", "rows of part `test`, or their share of all rows; 0: none"),
     TN_COUNT(struct csv, validation, "0", "rows of part `validation`, or their share of all rows; 0: none"),
     TN_BOOL(struct csv, stratified, "yes", "give every class its share of every part"),
@@ -187,8 +188,9 @@ static tn_status make_split(struct csv *data, const struct table *table) {
       strata[i] = data->classes.codes[i] < 0 ? data->classes.count : data->classes.codes[i];
   }
   const int64_t fixed = table->file_count > 1 ? (int64_t)table->files[1].row_count : 0;
-  const tn_status status = split_make(&data->split, data->rows, fixed, data->test, data->validation, strata,
-                                      data->classes.count + 1, (uint64_t)data->split_seed);
+  const tn_status status =
+      split_make(&data->split, data->rows, fixed, data->train, data->test, data->validation, strata,
+                 data->classes.count + 1, (uint64_t)data->split_seed);
   tn_free(strata);
   return status;
 }

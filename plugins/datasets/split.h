@@ -6,7 +6,7 @@
 #include <string.h>
 #include <tenon/dataset.h>
 
-enum { PART_TRAIN, PART_VALIDATION, PART_TEST, PART_ALL, PART_COUNT };
+enum { PART_TRAIN, PART_VALIDATION, PART_TEST, PART_ALL, PART_COUNT, PART_UNUSED };
 
 struct split {
   int64_t *rows[PART_COUNT]; /* row numbers, ascending */
@@ -97,15 +97,17 @@ static inline tn_status split_collect(struct split *split, const int8_t *part_of
 }
 
 /* Deals rows 0 .. rows - 1: the last `fixed_test` of them are part test, of the others `test` and
- * `validation` are drawn. `class_of` (rows): a class below `classes` each, or NULL: not stratified. */
-static inline tn_status split_make(struct split *split, int64_t rows, int64_t fixed_test, tn_count test,
-                                   tn_count validation, const int64_t *class_of, int64_t classes,
-                                   uint64_t seed) {
+ * `validation` are drawn; with `train` only so many of what is left are used. `class_of` (rows): a class
+ * below `classes` each, or NULL: not stratified. */
+static inline tn_status split_make(struct split *split, int64_t rows, int64_t fixed_test, tn_count train,
+                                   tn_count test, tn_count validation, const int64_t *class_of,
+                                   int64_t classes, uint64_t seed) {
   const int64_t own = rows - fixed_test;
   const int64_t tests = fixed_test > 0 ? 0 : split_size(test, own), validations = split_size(validation, own);
   if (tests + validations >= own)
     return tn_fail(TN_ERROR_INVALID, "%lld test and %lld validation rows leave none of %lld to train on",
                    (long long)tests, (long long)validations, (long long)own);
+  const int64_t left = own - tests - validations, trains = split_size(train, left);
   int8_t *part_of = tn_alloc((size_t)rows);
   int64_t *order = tn_alloc((size_t)rows * sizeof *order);
   int64_t *one_class = class_of ? NULL : tn_alloc((size_t)rows * sizeof *one_class);
@@ -120,6 +122,10 @@ static inline tn_status split_make(struct split *split, int64_t rows, int64_t fi
     if (tests > 0) status = split_take(part_of, order, strata, own, count, tests, PART_TEST);
     if (status == TN_OK && validations > 0)
       status = split_take(part_of, order, strata, own, count, validations, PART_VALIDATION);
+  }
+  if (status == TN_OK && trains > 0 && trains < left) {
+    const int64_t *strata = class_of ? class_of : one_class;
+    status = split_take(part_of, order, strata, own, class_of ? classes : 1, left - trains, PART_UNUSED);
   }
   if (status == TN_OK) status = split_collect(split, part_of, rows);
   tn_free(part_of);
