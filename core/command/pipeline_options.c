@@ -10,6 +10,8 @@ static const struct {
 } known[] = {{"--directory", "run", true},
              {"--smoke", "run check", false},
              {"--quiet", "run check", false},
+             {"--profile", "run", false},
+             {"--trap-nan", "run", false},
              {"--plugin", "run check graph", true},
              {"--output", "graph", true}};
 
@@ -47,6 +49,8 @@ int tn_command_parse(int argc, char **argv, const char *command, const char *hel
       if (strcmp(argument, "--output") == 0) o->output = value;
       if (strcmp(argument, "--smoke") == 0) o->pipeline.smoke = true;
       if (strcmp(argument, "--quiet") == 0) o->pipeline.quiet = true;
+      if (strcmp(argument, "--profile") == 0) o->pipeline.profile = true;
+      if (strcmp(argument, "--trap-nan") == 0) o->pipeline.trap_nan = true;
       if (strcmp(argument, "--plugin") == 0) {
         if (o->shared.file_count == TN_MAX_PLUGIN_FILES) {
           fprintf(stderr, "error: more than %d --plugin options\n", TN_MAX_PLUGIN_FILES);
