@@ -29,7 +29,7 @@ static void begin(void) {
   cr_assert(out && fputs(PIPELINE, out) >= 0 && fclose(out) == 0);
 }
 static void end(void) {
-  char command[128];
+  char command[256];
   tn_registry_close(registry);
   snprintf(command, sizeof command, "rm -rf %s %s", directory, file);
   cr_expect_eq(system(command), 0);
@@ -67,7 +67,7 @@ static int count_events(const json_t *events, const char *category, const char *
 Test(profile, the_trace_file_holds_every_call_and_operation_inside_its_caller) {
   tn_pipeline *p = open_file(true, false, "gd.lr=0.01");
   cr_assert_eq(tn_pipeline_run(p, &error), TN_OK, "%s", error.text);
-  char path[128];
+  char path[256];
   snprintf(path, sizeof path, "%s/trace.json", directory);
   json_error_t wrong;
   json_t *trace = json_load_file(path, 0, &wrong);
