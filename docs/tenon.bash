@@ -12,7 +12,7 @@ _tenon() {
     weighting schedule metric predictor environment problem solver search stage observer communicator' -- "$word")) ;;
   run | check | graph)
     case $word in
-    -*) COMPREPLY=($(compgen -W '--plugin --directory --smoke --quiet --output --help' -- "$word")) ;;
+    -*) COMPREPLY=($(compgen -W '--plugin --directory --smoke --quiet --profile --trap-nan --output --help' -- "$word")) ;;
     *)
       # After the file: section.key= of that file.
       local file=

@@ -11,6 +11,8 @@ static const struct {
 } known[] = {{"--directory", "run", true},
              {"--smoke", "run check reproduce", false},
              {"--quiet", "run check reproduce", false},
+             {"--profile", "run", false},
+             {"--trap-nan", "run", false},
              {"--plugin", "run check graph reproduce", true},
              {"--output", "graph", true},
              {"-j", "run reproduce", true},
@@ -59,6 +61,8 @@ int tn_command_parse(int argc, char **argv, const char *command, const char *hel
       }
       if (strcmp(argument, "--smoke") == 0) o->pipeline.smoke = true;
       if (strcmp(argument, "--quiet") == 0) o->pipeline.quiet = true;
+      if (strcmp(argument, "--profile") == 0) o->pipeline.profile = true;
+      if (strcmp(argument, "--trap-nan") == 0) o->pipeline.trap_nan = true;
       if (strcmp(argument, "--plugin") == 0) {
         if (o->shared.file_count == TN_MAX_PLUGIN_FILES) {
           fprintf(stderr, "error: more than %d --plugin options\n", TN_MAX_PLUGIN_FILES);

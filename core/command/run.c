@@ -17,6 +17,8 @@ static const char help[] =
     "  --directory DIR  the run directory; default: runs/NAME-1, -2, ... in the current folder\n"
     "  --smoke          a shortened run: a few steps on a little data\n"
     "  --quiet          no progress, only warnings and errors\n"
+    "  --profile        at the end tables of what components and operations cost; DIR/trace.json for Perfetto\n"
+    "  --trap-nan       stop at the first operation that makes a non-finite number from finite ones\n"
     "  --plugin FILE    also load this plugin (may be repeated)\n";
 
 static void on_signal(int number) {
@@ -49,6 +51,7 @@ static int run(tn_registry *registry, const tn_command_options *o, tn_error *err
   tn_status status = pipeline ? tn_pipeline_check(pipeline, error) : error->status;
   bool good = status >= 0;
   if (good) status = tn_pipeline_run(pipeline, error);
+  tn_pipeline_print_profile(pipeline, stdout);
   int code = status < 0 ? tn_command_error(error, good) : TN_EXIT_OK;
   if (code == TN_EXIT_OK && !options.quiet) printf("report: %s/report.html\n", directory);
   tn_pipeline_close(pipeline);

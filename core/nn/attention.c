@@ -171,7 +171,7 @@ tn_node *tn_op_attention(tn_node *q, tn_node *k, tn_node *v, tn_node *mask, bool
   if (!check_operands(op, q, k, v)) return tn_poison();
   if (mask && mask->t.dtype != TN_B8 && mask->t.dtype != q->t.dtype)
     return tn_shape_error(op, "a mask of %s for %s", tn_dtype_name(mask->t.dtype), tn_dtype_name(q->t.dtype));
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(q, k, v, mask);
   attention_job j = job_of(q, k, v);
   int32_t n = q->t.dl.ndim;
   bool former = tn_here->record;

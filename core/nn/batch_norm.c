@@ -361,7 +361,7 @@ static void finish_statistics(const norm_job *j, double epsilon, double *s, tn_n
 static tn_node *normalise(const tn_rule *rule, tn_node *x, int64_t groups, tn_node *weight, tn_node *bias,
                           tn_node *residual, double epsilon, uint32_t flags, tn_node *mean,
                           tn_node *variance) {
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x, weight, bias, residual);
   norm_job j = job_of(x, groups);
   tn_node *y = tn_node_like(x);
   tn_node *stats = tn_node_new(TN_F64, 2, (const int64_t[]){groups ? j.n * groups : j.c, 2});
@@ -423,7 +423,7 @@ tn_node *tn_op_batch_norm_fixed(tn_node *x, tn_node *weight, tn_node *bias, tn_n
   if (any_poison(all, 6) || !check_operands(op, x, weight, bias, residual) || !check_channels(op, x, mean) ||
       !check_channels(op, x, variance))
     return tn_poison();
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x, weight, bias, residual, mean, variance);
   bool needs = false;
   for (int i = 0; i < 6; i++) needs |= all[i] && tn_needs(all[i]);
   if (tn_here->record && needs) {

@@ -10,7 +10,7 @@ tn_node *tn_op_dropout(tn_node *x, double p, tn_rng *rng) {
     return tn_shape_error("dropout", "probability %g for %s of %s", p, tn_shape_text(x),
                           tn_dtype_name(x->t.dtype));
   if (p == 0) return x;
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x);
   tn_shape shape = {(uint32_t)x->t.dl.ndim, {0}};
   memcpy(shape.dim, x->shape, sizeof shape.dim);
   tn_node *keep = tn_node_of(tn_random_table.bernoulli_tensor(rng, x->t.dtype, &shape, 1 - p));
@@ -32,7 +32,7 @@ tn_node *tn_op_weight_norm(tn_node *direction, tn_node *length) {
   if (direction->t.dl.ndim < 1 || length->t.numel != direction->shape[0])
     return tn_shape_error(op, "direction %s and length %s do not fit", tn_shape_text(direction),
                           tn_shape_text(length));
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(direction, length);
   tn_node *v = as_matrix(direction), *norm = tn_op_reduce(TN_NORM, v, TN_AXIS(1), true);
   tn_node *w = MUL(v, DIV(tn_op_reshape(length, 2, (const int64_t[]){direction->shape[0], 1}), norm));
   return tn_trace_end(op, start, tn_op_like_shape(w, direction));
@@ -53,7 +53,7 @@ tn_node *tn_op_spectral_norm(tn_node *weight, tn_node *u, int32_t steps, double 
   if (weight->t.dl.ndim < 1 || u->t.numel != weight->shape[0] || steps < 0)
     return tn_shape_error(op, "weight %s and vector %s, %d steps", tn_shape_text(weight), tn_shape_text(u),
                           steps);
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(weight, u);
   int64_t o = weight->shape[0];
   bool former = tn_here->record;
   tn_here->record = false; // the singular vectors are constants

@@ -563,14 +563,14 @@ static tn_node *finish(tn_node *y, bool ok, const tn_rule *rule, tn_node *a, tn_
 static tn_node *convolve(tn_node *x, tn_node *w, tn_node *bias, const tn_node *attributes,
                          const int64_t *shape) {
   if (tn_is_poison(x) || tn_is_poison(w)) return tn_poison();
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x, w, bias);
   geometry g = geometry_of(attributes, x->shape, w->shape, shape);
   tn_node *y = tn_node_new(g.dtype, 4, shape);
   if (tn_is_poison(y)) return y;
   bool ok = y->t.numel == 0 || forward(&g, x, w, bias, y);
   bool bias_needs = bias && tn_recording1(bias);
   y = finish(y, ok, &convolution_rule, x, w, &g, start);
-  if (ok && (bias_needs || (bias && tn_needs(y)))) {
+  if (!tn_is_poison(y) && (bias_needs || (bias && tn_needs(y)))) {
     tn_record2(y, &convolution_rule, x, w);
     y->in[2] = bias;
     y->inputs = 3;
@@ -581,7 +581,7 @@ static tn_node *convolve(tn_node *x, tn_node *w, tn_node *bias, const tn_node *a
 
 static tn_node *convolve_input(tn_node *gy, tn_node *w, const tn_node *attributes, const int64_t *shape) {
   if (tn_is_poison(gy) || tn_is_poison(w)) return tn_poison();
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(gy, w);
   geometry g = geometry_of(attributes, shape, w->shape, gy->shape);
   tn_node *gx = tn_node_new(g.dtype, 4, shape);
   if (tn_is_poison(gx)) return gx;
@@ -591,7 +591,7 @@ static tn_node *convolve_input(tn_node *gy, tn_node *w, const tn_node *attribute
 
 static tn_node *convolve_weight(tn_node *gy, tn_node *x, const tn_node *attributes, const int64_t *shape) {
   if (tn_is_poison(gy) || tn_is_poison(x)) return tn_poison();
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(gy, x);
   geometry g = geometry_of(attributes, x->shape, shape, gy->shape);
   if (gy->t.numel == 0 || x->t.numel == 0) {
     tn_node *zero = tn_op_full(g.dtype, 4, shape, 0);

@@ -127,7 +127,7 @@ static tn_node *normalise(const tn_rule *rule, tn_node *x, int32_t axes, tn_node
                           tn_dtype_name(x->t.dtype));
   if (!check_parameter(rule->name, x, axes, weight) || !check_parameter(rule->name, x, axes, bias))
     return tn_poison();
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x, weight, bias);
   int64_t n = 1;
   for (int32_t i = x->t.dl.ndim - axes; i < x->t.dl.ndim; i++) n *= x->shape[i];
   if (n == 0) return tn_shape_error(rule->name, "no elements in the rows of %s", tn_shape_text(x));

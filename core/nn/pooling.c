@@ -186,7 +186,7 @@ static void scatter_backward(tn_backward *b) { tn_deliver(b, 0, pool_gather(b->g
 TN_RULE(scatter_rule, "pool_scatter", scatter_backward);
 static tn_node *pool_scatter(tn_node *g, tn_node *index, const int64_t *shape) {
   if (tn_is_poison(g)) return g;
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(g);
   tn_node *gx = tn_node_new(g->t.dtype, 4, shape);
   if (tn_is_poison(gx)) return gx;
   pool_job job = job_of(g, gx, gx, g);
@@ -218,7 +218,7 @@ static tn_node *pool_gather(tn_node *x, tn_node *index) {
 }
 
 static tn_node *max_pool(tn_node *x, const windows *w, const int64_t *shape) {
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x);
   tn_node *y = tn_node_new(x->t.dtype, 4, shape), *index = tn_node_new(TN_I32, 4, shape);
   if (tn_is_poison(y) || tn_is_poison(index)) return tn_poison();
   pool_job job = job_of(x, y, x, y);
@@ -276,7 +276,7 @@ static bool spread(pool_job *job, const windows *w, tn_node *g, tn_node *gx) {
 
 static tn_node *mean_spread(tn_node *g, tn_pool_op op, const windows *w, const int64_t *shape) {
   if (tn_is_poison(g)) return g;
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(g);
   tn_node *gx = tn_node_new(g->t.dtype, 4, shape);
   if (tn_is_poison(gx)) return gx;
   pool_job job = job_of(g, gx, gx, g);
@@ -300,7 +300,7 @@ static void mean_backward(tn_backward *b) {
 TN_RULE(mean_rule, "mean_pool", mean_backward);
 static tn_node *mean_pool(tn_node *x, tn_pool_op op, const windows *w, const int64_t *shape) {
   if (tn_is_poison(x)) return x;
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x);
   tn_node *y = tn_node_new(x->t.dtype, 4, shape);
   if (tn_is_poison(y)) return y;
   pool_job job = job_of(x, y, x, y);

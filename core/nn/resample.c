@@ -97,7 +97,7 @@ TN_RULE(resize_rule, "interpolate", resize_backward);
 
 static tn_node *resize(tn_node *x, const int64_t *shape, tn_interpolate_op op, bool align, bool adjoint) {
   if (tn_is_poison(x)) return x;
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x);
   tn_node *y = tn_node_new(x->t.dtype, 4, shape);
   if (tn_is_poison(y)) return y;
   const int64_t *small = adjoint ? shape : x->shape, *large = adjoint ? x->shape : shape;
@@ -203,7 +203,7 @@ tn_node *tn_op_grid_sample(tn_node *x, tn_node *grid, tn_border_op border, bool 
   if (x->t.dl.ndim != 4 || grid->t.dl.ndim != 4 || grid->shape[0] != x->shape[0] || grid->shape[3] != 2 ||
       x->shape[2] < 1 || x->shape[3] < 1 || border < 0 || border >= TN_BORDER_COUNT)
     return tn_shape_error(op, "input %s, grid %s, border %d", tn_shape_text(x), tn_shape_text(grid), border);
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x, grid);
   int64_t n = x->shape[0], c = x->shape[1], m = grid->shape[1] * grid->shape[2];
   tn_node *u = positions(grid, 0, x->shape[3], border, align),
           *v = positions(grid, 1, x->shape[2], border, align);

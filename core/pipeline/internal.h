@@ -5,6 +5,7 @@
 
 #include "core/pipeline/directory.h"
 #include "core/pipeline/pipeline.h"
+#include "core/pipeline/profile.h"
 #include "core/report/record.h"
 
 typedef struct tn_published {
@@ -38,7 +39,8 @@ struct tn_pipeline {
   tn_bound *bound;
   char *name;
   char *directory; /* NULL: nothing is written */
-  bool smoke, checked, running;
+  bool smoke, checked, running, profiled, trap_nan;
+  tn_profile *profile; /* of the last run; NULL: none was wanted */
   int64_t seed;
   int32_t precision;
   tn_strings stage_names;

@@ -122,6 +122,8 @@ tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *
   tn_pipeline *p = tn_take(sizeof *p);
   p->registry = registry;
   p->smoke = options->smoke;
+  p->profiled = options->profile;
+  p->trap_nan = options->trap_nan;
   p->bound = tn_bound_new();
   p->began = tn_seconds();
   p->context.quiet = options->quiet;
@@ -161,6 +163,7 @@ void tn_pipeline_close(tn_pipeline *p) {
   free(p->edges);
   free(p->stages);
   tn_record_free(&p->record);
+  tn_profile_free(p->profile);
   if (p->engine) {
     tn_engine_enter(p->former_engine);
     tn_engine_destroy(p->engine);
@@ -215,6 +218,7 @@ static void tick(tn_pipeline *p, const tn_component *stage) {
 static tn_status run_stage(tn_pipeline *p, const tn_component *stage, tn_error *error) {
   const tn_stage *table = stage->vtable;
   p->stage = stage;
+  tn_profile_stage_begin(p->profile, stage->name);
   announce(p, TN_EVENT_STAGE_BEGIN, NULL);
   tn_status status = call(p, stage, table->begin, "begin", error);
   while (status >= 0 && status != TN_DONE) {
@@ -230,19 +234,35 @@ static tn_status run_stage(tn_pipeline *p, const tn_component *stage, tn_error *
     announce(p, TN_EVENT_STAGE_END, NULL);
     status = tn_pipeline_failure(p, stage, "end", TN_OK, error); /* an observer may have failed */
   }
+  tn_profile_stage_end(p->profile);
   p->stage = NULL;
   return status;
+}
+
+static tn_status begin_profile(tn_pipeline *p, tn_error *error) {
+  char path[4096];
+  tn_profile_free(p->profile);
+  if (p->directory) snprintf(path, sizeof path, "%s/trace.json", p->directory);
+  p->profile = tn_profile_begin(&p->context, p->engine, p->directory ? path : NULL, error);
+  return p->profile ? TN_OK : error->status;
 }
 
 tn_status tn_pipeline_run(tn_pipeline *p, tn_error *error) {
   tn_status status = p->checked ? TN_OK : tn_pipeline_check(p, error);
   if (status >= 0 && p->directory) status = tn_directory_make(p, error);
+  if (status >= 0 && p->profiled) status = begin_profile(p, error);
   if (status < 0) return status;
+  tn_engine_set_trap(p->engine, p->trap_nan);
   p->running = true;
   p->began = tn_seconds();
   announce(p, TN_EVENT_RUN_BEGIN, p->name);
   for (uint32_t i = 0; i < p->stage_count && status >= 0; i++) status = run_stage(p, p->stages[i], error);
   tn_error later = {0};
+  tn_engine_set_trap(p->engine, false);
+  if (p->profiled) {
+    tn_status ended = tn_profile_end(p->profile, &later);
+    if (status >= 0 && ended < 0) *error = later, status = ended;
+  }
   if (p->directory) {
     tn_status finished = tn_directory_finish(p, status < 0 ? error->text : "finished", &later);
     if (status >= 0 && finished < 0) *error = later, status = finished;
@@ -282,5 +302,8 @@ uint32_t tn_pipeline_edges(const tn_pipeline *p, const tn_edge **edges) {
 uint32_t tn_pipeline_results(const tn_pipeline *p, const tn_result **results) {
   *results = p->record.results;
   return p->record.result_count;
+}
+void tn_pipeline_print_profile(const tn_pipeline *p, FILE *to) {
+  if (p->profile) tn_profile_print(p->profile, to);
 }
 const char *tn_pipeline_directory(const tn_pipeline *p) { return p->directory; }

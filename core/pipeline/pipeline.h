@@ -19,6 +19,8 @@ typedef struct tn_pipeline_options {
   const char *directory; /* the run directory, made by tn_pipeline_run; NULL: nothing is written */
   bool smoke;            /* a shortened run */
   bool quiet;            /* no observers but those that write files, no warnings */
+  bool profile;          /* measure components and operations; DIR/trace.json, tn_pipeline_print_profile */
+  bool trap_nan;         /* stop at the first operation that makes a non-finite number from finite ones */
 } tn_pipeline_options;
 
 /* Loads the file and makes every section's component, in the order of the file; references make what they
@@ -50,5 +52,7 @@ uint32_t tn_pipeline_edges(const tn_pipeline *pipeline, const tn_edge **edges);
 /* Results "STAGE.NAME", in the order in which they came. */
 uint32_t tn_pipeline_results(const tn_pipeline *pipeline, const tn_result **results);
 const char *tn_pipeline_directory(const tn_pipeline *pipeline);
+/* Tables of the profile that the last run took; nothing if it took none. */
+void tn_pipeline_print_profile(const tn_pipeline *pipeline, FILE *to);
 
 #endif

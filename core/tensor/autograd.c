@@ -217,8 +217,32 @@ static const tn_node *first_gradient(const tn_walk *walk, const entry *e) {
   return NULL;
 }
 
-/* Goes back through the entries, the last of which is y. */
-static void propagate(tn_walk *walk) {
+/* The same for the trap: the first one that is not finite, if there is one. */
+static const tn_node *wrong_gradient(const tn_walk *walk, const entry *e) {
+  for (uint32_t i = 0; i < e->node->inputs; i++) {
+    if (e->slots[i] < 0) continue;
+    const entry *input = &walk->entries[e->slots[i]];
+    const tn_node *g = input->target ? input->target : input->gradient;
+    if (g && !tn_is_poison(g) && !tn_all_finite(g->t.dtype, g->t.dl.data, g->t.numel)) return g;
+  }
+  return first_gradient(walk, e);
+}
+
+/* One rule under observation; false if something was trapped. */
+static bool traced_backward(tn_walk *walk, const entry *e, tn_backward *b) {
+  const tn_rule *rule = e->node->rule;
+  tn_node *operands[1 + TN_INLINE_INPUTS] = {b->g};
+  uint32_t count = 1;
+  for (uint32_t i = 0; i < e->node->inputs && i < TN_INLINE_INPUTS; i++)
+    operands[count++] = tn_inputs(e->node)[i];
+  const double start = tn_trace_open(operands, count);
+  rule->backward(b);
+  return tn_trace_report(rule->backward_names ? rule->backward_names[e->node->op] : rule->backward_name,
+                         start, tn_trapping(start) ? wrong_gradient(walk, e) : first_gradient(walk, e));
+}
+
+/* Goes back through the entries, the last of which is y; false if something was trapped on the way. */
+static bool propagate(tn_walk *walk) {
   for (int32_t i = walk->count; i-- > 0;) {
     entry *e = &walk->entries[i];
     tn_node *node = e->node, *g = e->gradient;
@@ -237,16 +261,16 @@ static void propagate(tn_walk *walk) {
       b.g = tn_node_alias(g); // not unique, hence not overwritten
     else
       e->gradient = NULL;
-    double start = tn_trace_begin();
-    node->rule->backward(&b);
-    if (start != 0) {
-      const tn_rule *rule = node->rule;
-      tn_trace_report(rule->backward_names ? rule->backward_names[node->op] : rule->backward_name, start,
-                      first_gradient(walk, e));
-    }
+    bool fine = true;
+    if (__builtin_expect(tn_here->engine->watched, 0))
+      fine = traced_backward(walk, e, &b);
+    else
+      node->rule->backward(&b);
     tn_scope_leave();
     if (!e->wanted && !b.taken && !tn_is_poison(g)) tn_node_drop(g);
+    if (!fine) return false;
   }
+  return true;
 }
 
 /* The common part of grad, vjp and grad_params. `targets` may be NULL; `gradients` too if there are targets.
@@ -273,7 +297,7 @@ static bool differentiate(tn_node *y, tn_node *seed, tn_node *const *xs, uint32_
         if (!tn_is_poison(seed)) deliver_to_target(e, seed);
       }
       if (!e->target || y->inputs) e->gradient = graph ? seed : tn_node_alias(seed);
-      propagate(&walk);
+      ok = propagate(&walk);
     }
     thread->record = former;
   }

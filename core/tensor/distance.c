@@ -137,7 +137,7 @@ void tn_api_nearest(tn_distance_op op, tn_tensor *tq, tn_tensor *tk, int64_t k, 
     return;
   }
   bool former = tn_api_record(false);
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(q, keys);
   if (op == TN_COSINE) {
     q = unit_rows(q);
     keys = unit_rows(keys);

@@ -159,7 +159,7 @@ tn_node *tn_op_unary(tn_unary_op op, tn_node *x, double a, double b) {
   if (tn_is_poison(x)) return x;
   if ((uint32_t)op >= TN_UNARY_COUNT) return tn_shape_error("unary", "there is no operation %d", op);
   tn_dtype dtype = x->t.dtype;
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x);
   const tn_kernels *k = tn_here->k;
   tn_unary_kernel kernel =
       tn_is_float(dtype) ? k->real[dtype]->unary[op] : k->int_unary[int_index(dtype)][op];
@@ -507,7 +507,7 @@ tn_node *tn_op_binary(tn_binary_op op, tn_node *x, tn_node *y) {
   if (dtype != y->t.dtype)
     return tn_shape_error(binary_names[op], "dtypes %s and %s differ", tn_dtype_name(dtype),
                           tn_dtype_name(y->t.dtype));
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x, y);
   const tn_kernels *k = tn_here->k;
   tn_binary_kernel kernel =
       tn_is_float(dtype) ? k->real[dtype]->binary[op] : k->int_binary[int_index(dtype)][op];
@@ -561,7 +561,7 @@ tn_node *tn_op_where(tn_node *c, tn_node *x, tn_node *y) {
   if (x->t.dtype != y->t.dtype)
     return tn_shape_error("where", "dtypes %s and %s differ", tn_dtype_name(x->t.dtype),
                           tn_dtype_name(y->t.dtype));
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x, y);
   layout l, l2;
   tn_node shape = {.t.dl.ndim = 0};
   if (lay_out(c, x, &l)) {

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <time.h>
 
 #include <cblas.h>
 
@@ -135,23 +134,4 @@ void tn_engine_reset_high(tn_engine *engine) {
   pthread_mutex_lock(&engine->lock);
   for (tn_thread *thread = engine->threads; thread; thread = thread->next) thread->high = thread->bytes;
   pthread_mutex_unlock(&engine->lock);
-}
-
-void tn_engine_set_trace(tn_engine *engine, tn_trace trace, void *context) {
-  engine->trace_context = context;
-  engine->trace = trace;
-}
-
-double tn_clock(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-void tn_trace_report(const char *op, double start, const tn_node *out) {
-  tn_engine *engine = tn_here->engine;
-  if (tn_here->trace_depth > 0) tn_here->trace_depth--; // 0 after an error inside
-  if (tn_here->trace_depth == 0 && engine->trace)
-    engine->trace(engine->trace_context, op, tn_clock() - start,
-                  out ? (size_t)out->t.numel * tn_dtype_size(out->t.dtype) : 0, out ? &out->t : NULL);
 }

@@ -56,6 +56,10 @@ void tn_engine_reset_high(tn_engine *engine);
 typedef void (*tn_trace)(void *context, const char *operation, double seconds, size_t bytes,
                          const tn_tensor *output);
 void tn_engine_set_trace(tn_engine *engine, tn_trace trace, void *context);
+/* Makes the first operation that gives a non-finite number from finite operands fail with a message that
+ * names it, its shapes and the number. Every operation's operands are read once more: for finding, not for
+ * training. */
+void tn_engine_set_trap(tn_engine *engine, bool on);
 
 /* Declarations: what a component's `declare` function fills. */
 tn_declaration *tn_declaration_new(void); /* NULL if out of memory */

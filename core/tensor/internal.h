@@ -73,12 +73,22 @@ struct tn_node {
 /* Size classes: 64 bytes, then four steps an octave up to 2^45. */
 #define TN_CLASSES 168
 
+/* What --trap-nan keeps of an operation's operands: they may be gone when it ends. */
+#define TN_WATCHED_OPERANDS 4
+typedef struct tn_watched {
+  bool finite;
+  uint32_t count;
+  int32_t ndim[TN_WATCHED_OPERANDS];
+  int64_t shape[TN_WATCHED_OPERANDS][TN_MAX_DIMS];
+} tn_watched;
+
 typedef struct tn_thread {
   tn_engine *engine;
   const tn_kernels *k;
   bool record;
   uint32_t depth;       /* open scopes */
   uint32_t trace_depth; /* operations inside operations are not reported */
+  tn_watched watched;   /* the outermost one's operands */
   uint32_t count, room; /* of `live` */
   tn_node **live;       /* handles of all scopes, innermost last */
   uint32_t *starts;     /* where each scope begins in `live`; starts[0] is the root */
@@ -107,6 +117,8 @@ struct tn_engine {
   const tn_kernels *k;
   tn_trace trace;
   void *trace_context;
+  bool trap;            /* stop at the first operation that makes a non-finite number from finite ones */
+  bool watched;         /* trace or trap */
   pthread_mutex_t lock; /* of threads and marks */
   tn_thread *threads;
   uint64_t epoch; /* of walks */
@@ -198,18 +210,26 @@ static inline void tn_record2(tn_node *out, const tn_rule *rule, tn_node *x, tn_
 bool tn_record_many(tn_node *out, const tn_rule *rule, tn_node *const *inputs, uint32_t count);
 static inline tn_node *const *tn_inputs(const tn_node *x) { return x->more ? x->more : x->in; }
 
-/* Tracing: begin at the operation's start, end with its output. */
+/* trace.c: begin at the operation's start with its operands (NULL: none), end with its output. What is 0
+ * where nobody watches is the time otherwise. */
 double tn_clock(void);
-static inline double tn_trace_begin(void) {
-  if (__builtin_expect(tn_here->engine->trace == NULL, 1)) return 0;
-  tn_here->trace_depth++;
-  return tn_clock();
-}
-void tn_trace_report(const char *op, double start, const tn_node *out);
+double tn_trace_open(tn_node *const *operands, uint32_t count);
+#define tn_trace_begin_all(operands, count) \
+  (__builtin_expect(tn_here->engine->watched, 0) ? tn_trace_open(operands, count) : 0.0)
+#define tn_trace_begin(...)                             \
+  tn_trace_begin_all(((tn_node *const[]){__VA_ARGS__}), \
+                     (uint32_t)(sizeof((tn_node *const[]){__VA_ARGS__}) / sizeof(tn_node *)))
+/* False: a non-finite number was trapped, the error is recorded. `out` may be NULL. */
+bool tn_trace_report(const char *op, double start, const tn_node *out);
 static inline tn_node *tn_trace_end(const char *op, double start, tn_node *out) {
-  if (__builtin_expect(start != 0, 0)) tn_trace_report(op, start, out);
+  if (__builtin_expect(start != 0, 0) && !tn_trace_report(op, start, out)) return tn_poison();
   return out;
 }
+/* For what is no tensor's operation: true while --trap-nan watches the outermost one. */
+static inline bool tn_trapping(double start) {
+  return __builtin_expect(start != 0, 0) && tn_here->engine->trap && tn_here->trace_depth == 1;
+}
+bool tn_all_finite(tn_dtype dtype, const void *data, int64_t n);
 
 /* parallel.c: body(context, i) for i in 0 .. count - 1; side by side if `work` (about a nanosecond each) is
  * worth it. What is computed for i must not depend on other i. */

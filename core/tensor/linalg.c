@@ -70,7 +70,7 @@ TN_RULE(cholesky_rule, "cholesky", cholesky_backward);
 tn_node *tn_op_cholesky(tn_node *a) {
   if (tn_is_poison(a)) return a;
   if (!tn_check_square("cholesky", a)) return tn_poison();
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(a);
   tn_node *l = tn_node_like(a);
   if (tn_is_poison(l)) return l;
   int64_t n = a->shape[a->t.dl.ndim - 1], count = n ? a->t.numel / (n * n) : 0;
@@ -108,7 +108,7 @@ tn_node *tn_op_solve(tn_node *a, tn_node *b) {
   for (int32_t i = 0; i + 1 < nd && fits; i++) fits = a->shape[i] == b->shape[i];
   if (!fits)
     return tn_shape_error("solve", "shapes %s and %s do not fit", tn_shape_text(a), tn_shape_text(b));
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(a, b);
   int64_t n = a->shape[nd - 1], k = b->shape[nd - 1], count = n ? a->t.numel / (n * n) : 0;
   size_t size = tn_dtype_size(a->t.dtype);
   bool former = tn_api_record(false);
@@ -201,7 +201,7 @@ TN_RULE(eigenvectors_rule, "eigh", eigenvectors_backward);
 tn_status tn_op_eigh(tn_node *a, tn_node **values, tn_node **vectors) {
   *values = *vectors = tn_poison();
   if (tn_is_poison(a) || !tn_check_square("eigh", a)) return TN_ERROR_SHAPE;
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(a);
   int64_t n = a->shape[a->t.dl.ndim - 1], count = n ? a->t.numel / (n * n) : 0;
   size_t size = tn_dtype_size(a->t.dtype);
   tn_node *columns = tn_node_like(a), *w = tn_node_new(a->t.dtype, a->t.dl.ndim - 1, a->shape);

@@ -315,7 +315,7 @@ tn_node *tn_op_matmul(tn_node *x, tn_node *y, bool tx, bool ty) {
     tn_node *rows = tn_op_reshape(x, 2, (int64_t[]){s.batch * s.m, s.k});
     return tn_op_reshape(tn_op_matmul(rows, y, false, ty), s.ndim, s.shape);
   }
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x, y);
   tn_node *out = tn_node_new(x->t.dtype, s.ndim, s.shape);
   if (tn_is_poison(out)) return out;
   multiply(x, y, tx, ty, &s, 0, out);
@@ -375,7 +375,7 @@ tn_node *tn_op_linear(tn_node *x, tn_node *weight, tn_node *bias) {
   if (bias && (bias->t.dl.ndim != 1 || bias->shape[0] != out))
     return tn_shape_error("linear", "a bias %s does not fit a weight %s", tn_shape_text(bias),
                           tn_shape_text(weight));
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x, weight, bias);
   memcpy(shape, x->shape, (size_t)n * sizeof *shape);
   shape[n - 1] = out;
   for (int32_t i = 0; i + 1 < n; i++) rows *= x->shape[i];

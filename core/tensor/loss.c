@@ -95,7 +95,7 @@ static tn_node *cross_entropy(tn_node *x, tn_node *labels, double smoothing) {
     if (label[i] >= c)
       return tn_shape_error("cross_entropy", "label %lld of row %lld with %lld classes", (long long)label[i],
                             (long long)i, (long long)c);
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x);
   tn_node *loss = tn_node_new(x->t.dtype, 1, &n), *lse = tn_node_new(x->t.dtype, 1, &n);
   if (tn_is_poison(loss) || tn_is_poison(lse)) return tn_poison();
   if (x->t.numel) {
@@ -139,7 +139,7 @@ static tn_node *bce(tn_node *x, tn_node *t) {
       x->t.dl.ndim == t->t.dl.ndim && !memcmp(x->shape, t->shape, (size_t)x->t.dl.ndim * sizeof *x->shape);
   if (!same) t = tn_op_broadcast(t, x->t.dl.ndim, x->shape);
   if (tn_is_poison(t)) return t;
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x, t);
   tn_node *out = tn_node_like(x);
   if (tn_is_poison(out)) return out;
   tn_here->k->real[x->t.dtype]->bce(x->t.dl.data, 0, 1, t->t.dl.data, 0, 1, out->t.dl.data, 1, x->t.numel);

@@ -126,7 +126,7 @@ tn_node *tn_op_cast(tn_node *x, tn_dtype dtype) {
   if (tn_is_poison(x)) return x;
   if (!tn_dtype_resolve("cast", &dtype)) return tn_poison();
   if (dtype == x->t.dtype) return x;
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x);
   tn_node *y = tn_node_new(dtype, x->t.dl.ndim, x->shape);
   if (tn_is_poison(y)) return y;
   convert(x->t.dl.data, x->t.dtype, y->t.dl.data, dtype, x->t.numel);

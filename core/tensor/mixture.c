@@ -125,7 +125,7 @@ tn_tensor *tn_api_weighted_sum(tn_tensor *const *xs, tn_tensor *weights, uint32_
     return &tn_shape_error("weighted_sum", "weights %s of %s for %u tensors", tn_shape_text(w),
                            tn_dtype_name(w->t.dtype), count)
                 ->t;
-  double start = tn_trace_begin();
+  double start = tn_trace_begin_all(in, count);
   tn_node *out = tn_node_like(in[0]);
   if (tn_is_poison(out)) return &out->t;
   mixture m = {.k = tn_here->k->real[out->t.dtype],

@@ -52,7 +52,7 @@ static tn_node *running(tn_node *x, bool reverse, bool product) {
 
 static tn_node *running_sum(tn_node *x, bool reverse) {
   if (tn_is_poison(x)) return x;
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x);
   tn_node *y = running(x, reverse, false);
   if (!tn_is_poison(y) && tn_recording1(x)) {
     tn_record1(y, &running_sum_rule, x);
@@ -217,7 +217,7 @@ static void sort_along(const char *op, tn_node *x, int32_t axis, int64_t k, bool
       tn_shape_error(op, "%lld of %lld along axis %d of %s", (long long)k, (long long)x->shape[axis], axis,
                      tn_shape_text(x));
     } else {
-      double start = tn_trace_begin();
+      double start = tn_trace_begin(x);
       tn_node *rows = tn_op_swap_last(x, axis);
       at = tn_is_poison(rows) ? rows : sorted_index(rows, k, descending);
       if (!tn_is_poison(at)) v = tn_op_swap_last(tn_op_gather(rows, at), axis);

@@ -322,6 +322,17 @@ static void kernel_piece(void *context, int64_t index) {
   (k->p.dtypes[index] == TN_F32 ? k->f32 : k->f64)(k->self, k->arguments, &k->p.runs[index]);
 }
 
+/* The name of the first trainable tensor in any of the sets that holds a non-finite number, or NULL. */
+static const char *non_finite_entry(tn_params *const *sets, uint32_t count) {
+  for (uint32_t s = 0; s < count; s++)
+    for (uint32_t i = 0; i < sets[s]->count; i++) {
+      const tn_node *x = sets[s]->items[i].tensor;
+      if (x && is_trained(sets[s]->items[i].group) && !tn_all_finite(x->t.dtype, x->t.dl.data, x->t.numel))
+        return sets[s]->items[i].name;
+    }
+  return NULL;
+}
+
 static tn_status api_each(const tn_kernel *kernel, const void *self, const void *arguments,
                           tn_params *const *sets, uint32_t count) {
   if (count == 0 || count > TN_MAX_RUN_SETS)
@@ -339,10 +350,14 @@ static tn_status api_each(const tn_kernel *kernel, const void *self, const void 
       return tn_fail(TN_ERROR_INVALID, "params each: the kernel has no function for %s",
                      tn_dtype_name(k.p.dtypes[i]));
     }
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(NULL);
+  const bool trapping = tn_trapping(start) && !non_finite_entry(sets, count);
   tn_parallel(k.p.count, 0.3 * (double)api_numel(sets[0], true), kernel_piece, &k);
   tn_workspace_give(k.p.runs);
+  const char *wrong = trapping ? non_finite_entry(sets, count) : NULL;
   tn_trace_end("params_each", start, NULL);
+  if (wrong)
+    return tn_fail(TN_ERROR_DIVERGED, "params_each makes '%s' non-finite from finite parameters", wrong);
   return TN_OK;
 }
 

@@ -146,7 +146,7 @@ static tn_tensor *tensor_of(const char *op, law kind, tn_rng *rng, tn_dtype dtyp
     return &tn_shape_error(op, "not for %s", tn_dtype_name(dtype))->t;
   tn_node *x = tn_node_new(dtype, (int32_t)shape->ndim, shape->dim);
   if (tn_is_poison(x)) return &x->t;
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(NULL);
   draw d = {.law = kind, .dtype = dtype, .out = x->t.dl.data, .n = x->t.numel, .a = a, .b = b};
   d.words_each = dtype == TN_F64 && kind != BERNOULLI ? 2 : 1;
   draw_all(&d, rng);

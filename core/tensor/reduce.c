@@ -435,7 +435,7 @@ tn_node *tn_op_reduce(tn_reduce_op op, tn_node *x, uint32_t axes, bool keep) {
       (op == TN_MEAN || op == TN_VAR || op == TN_REDUCE_MAX || op == TN_REDUCE_MIN))
     return tn_shape_error(names[op], "nothing to reduce in %s", tn_shape_text(x));
   if (!tn_is_float(x->t.dtype)) return whole(op, x, &t);
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x);
   tn_node *y;
   switch (op) {
   case TN_SUM: y = basic(SUM, x, &t); break;
@@ -533,7 +533,7 @@ static tn_node *softmax(const char *op, tn_node *x, int32_t axis, bool log) {
     order[x->t.dl.ndim - 1] = axis;
     return tn_op_permute(softmax(op, tn_op_permute(x, order), -1, log), order);
   }
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x);
   tn_node *y = tn_node_like(x);
   if (tn_is_poison(y)) return y;
   const tn_real_kernels *k = tn_here->k->real[x->t.dtype];

@@ -184,7 +184,7 @@ tn_tensor *tn_api_sparse_matmul(tn_tensor *offsets_t, tn_tensor *columns_t, tn_t
     return &tn_shape_error("sparse_matmul", "offsets %s, columns %s and a dense %s are not a product",
                            tn_shape_text(offsets), tn_shape_text(columns), tn_shape_text(x))
                 ->t;
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(values, x);
   tn_node *y = tn_node_new(x->t.dtype, 2, (int64_t[]){rows, x->shape[1]});
   if (tn_is_poison(y)) return &y->t;
   sparse_job j = {tn_here->k->real[x->t.dtype],

@@ -174,7 +174,7 @@ tn_node *tn_op_permute(tn_node *x, const int32_t *axes) {
     shape[i] = x->shape[resolved[i]];
     source[i] = strides[resolved[i]];
   }
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x);
   tn_node *y = tn_node_new(x->t.dtype, n, shape);
   if (tn_is_poison(y)) return y;
   copy_strided(x->t.dl.data, y->t.dl.data, tn_dtype_size(x->t.dtype), n, shape, source);
@@ -212,7 +212,7 @@ tn_node *tn_op_broadcast(tn_node *x, int32_t ndim, const int64_t *shape) {
   if (!fits)
     return tn_shape_error("broadcast_to", "shape %s does not broadcast to %s", tn_shape_text(x),
                           tn_dims_text(ndim, shape));
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x);
   tn_node *y = tn_node_new(x->t.dtype, ndim, shape);
   if (tn_is_poison(y)) return y;
   copy_strided(x->t.dl.data, y->t.dl.data, tn_dtype_size(x->t.dtype), ndim, shape, source);
@@ -263,7 +263,7 @@ tn_node *tn_op_concatenate(tn_node *const *xs, uint32_t count, int32_t axis) {
                             tn_dtype_name(xs[i]->t.dtype), axis);
     shape[axis] += xs[i]->shape[axis];
   }
-  double start = tn_trace_begin();
+  double start = tn_trace_begin_all(xs, count);
   tn_node *y = tn_node_new(xs[0]->t.dtype, xs[0]->t.dl.ndim, shape);
   if (tn_is_poison(y)) return y;
   split s = split_at(y, axis);
@@ -318,7 +318,7 @@ tn_node *tn_op_slice(tn_node *x, int32_t axis, int64_t start, int64_t stop, int6
   if (start < 0 || start > stop || stop > n || step < 1)
     return tn_shape_error("slice", "%lld:%lld:%lld is not inside axis %d of %s", (long long)start,
                           (long long)stop, (long long)step, axis, tn_shape_text(x));
-  double begin = tn_trace_begin();
+  double begin = tn_trace_begin(x);
   int64_t shape[TN_MAX_DIMS] = {0}, strides[TN_MAX_DIMS];
   memcpy(shape, x->shape, (size_t)x->t.dl.ndim * sizeof *shape);
   compact_strides(x, strides);
@@ -441,7 +441,7 @@ tn_node *tn_op_index_select(tn_node *x, int32_t axis, tn_node *index) {
     return tn_poison();
   if (index->t.dl.ndim != 1)
     return tn_shape_error("index_select", "the index %s is not a vector", tn_shape_text(index));
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x);
   int64_t shape[TN_MAX_DIMS] = {0};
   memcpy(shape, x->shape, (size_t)x->t.dl.ndim * sizeof *shape);
   shape[axis] = index->t.numel;
@@ -481,7 +481,7 @@ tn_node *tn_op_index_add(tn_node *x, int32_t axis, tn_node *index, int64_t size)
     return tn_shape_error("index_add", "index %s does not fit axis %d of %s", tn_shape_text(index), axis,
                           tn_shape_text(x));
   if (!tn_is_float(x->t.dtype)) return tn_shape_error("index_add", "not for %s", tn_dtype_name(x->t.dtype));
-  double start = tn_trace_begin();
+  double start = tn_trace_begin(x);
   int64_t shape[TN_MAX_DIMS] = {0};
   memcpy(shape, x->shape, (size_t)x->t.dl.ndim * sizeof *shape);
   shape[axis] = size;

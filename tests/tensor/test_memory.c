@@ -199,6 +199,30 @@ Test(memory, traces_name_operations) {
   cr_expect_str_eq(text, "matmul tanh sum sum.backward tanh.backward matmul.backward ");
 }
 
+/* log 0 = -inf comes from finite numbers; what is computed from it does not count. */
+Test(memory, the_trap_names_the_first_non_finite_number_and_only_that) {
+  tn_tensor *x = tn_from(TN_F64, TN_SHAPE(3), (const double[]){1, 0, 2});
+  tn_tensor *masked = tn_from(TN_F64, TN_SHAPE(3), (const double[]){1, -INFINITY, 2});
+  tn_engine_set_trap(engine_here(), true);
+  cr_expect_float_eq(element(tn_exp(masked), 1), 0, 0);
+  cr_expect(!tn_poisoned(tn_add(masked, x)), "infinite operands may give what they like");
+  cr_expect_str_eq(first_error(), "");
+  cr_expect(tn_poisoned(tn_log(x)));
+  tn_engine_set_trap(engine_here(), false);
+  cr_expect_str_eq(first_error(), "log gives -inf at element 1 from finite operands (3,) -> (3,)");
+}
+
+/* sqrt is finite at 0, its derivative 1 / (2 sqrt x) is not. */
+Test(memory, the_trap_sees_backward_steps) {
+  tn_tensor *x = tn_leaf(tn_from(TN_F64, TN_SHAPE(2), (const double[]){4, 0})), *g;
+  tn_engine_set_trap(engine_here(), true);
+  tn_grad(tn_sum(tn_sqrt(x)), &x, 1, &g, 0);
+  tn_engine_set_trap(engine_here(), false);
+  cr_expect(tn_poisoned(g));
+  cr_expect_str_eq(first_error(),
+                   "sqrt.backward gives inf at element 1 from finite operands (2,), (2,) -> (2,)");
+}
+
 static int deleted;
 static void delete_managed(tn_dl_managed *managed) {
   (void)managed;
