@@ -4,6 +4,7 @@
 #define TENON_CORE_PIPELINE_INTERNAL_H
 
 #include "core/pipeline/pipeline.h"
+#include "core/report/event_log.h"
 #include "core/report/record.h"
 
 typedef struct tn_published {
@@ -50,7 +51,8 @@ struct tn_pipeline {
   const tn_component **stages;
   uint32_t stage_count;
   const tn_component *stage; /* the one that runs */
-  tn_run_record record;      /* results and curves */
+  tn_run_record record;      /* results */
+  tn_event_log *events;      /* events.jsonl, while the run has a directory */
   double began;
   char artifact[4096];
   tn_error *error; /* where the call that runs reports */
