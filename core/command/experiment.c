@@ -6,7 +6,7 @@
 #include "core/pipeline/directory.h"
 #include "core/pipeline/places.h"
 #include "core/plugin/host.h"
-#include "core/report/page.h"
+#include "core/report/event_log.h"
 #include "core/sweep/launch.h"
 #include "core/sweep/statistics.h"
 #include <math.h>
@@ -46,13 +46,6 @@ tn_plan *tn_experiment_plan(const tn_command_options *o, tn_error *error) {
 
 /* ---- expect.json ---- */
 
-static void append_number(tn_text *text, double value) {
-  if (isfinite(value))
-    tn_text_printf(text, "%.10g", value);
-  else
-    tn_text_append(text, "null");
-}
-
 static tn_status write_verdicts(const tn_experiment *e, const char *directory, tn_error *error) {
   tn_text text = {0};
   tn_text_append(&text, "[");
@@ -61,15 +54,15 @@ static tn_status write_verdicts(const tn_experiment *e, const char *directory, t
     char said[768];
     tn_verdict_print(v, said, sizeof said);
     tn_text_append(&text, i ? ",\n {\"name\": " : "\n {\"name\": ");
-    tn_page_json_string(&text, v->name);
+    tn_json_string(&text, v->name);
     tn_text_append(&text, ", \"text\": ");
-    tn_page_json_string(&text, v->text);
+    tn_json_string(&text, v->text);
     tn_text_printf(&text, ", \"holds\": %s, \"left\": ", v->holds ? "true" : "false");
-    append_number(&text, v->left);
+    tn_json_number(&text, v->left, 10);
     tn_text_append(&text, ", \"right\": ");
-    append_number(&text, v->right);
+    tn_json_number(&text, v->right, 10);
     tn_text_append(&text, ", \"measured\": ");
-    tn_page_json_string(&text, said);
+    tn_json_string(&text, said);
     tn_text_append(&text, "}");
   }
   tn_text_append(&text, "\n]\n");

@@ -6,7 +6,6 @@
 #include "core/pipeline/measure.h"
 #include "core/report/page.h"
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -63,6 +62,47 @@ static tn_status write_file(const tn_pipeline *p, const char *name, const char *
   return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
 }
 
+/* The drawing of the pipeline as the text of a graph event: components, then references. */
+static char *graph_text(const tn_pipeline *p) {
+  tn_text text = {0};
+  for (uint32_t i = 0; i < p->instance_count; i++) {
+    const tn_component *c = &p->instances[i]->component;
+    char kind[64];
+    tn_kind_short_name(c->cls->kind, kind, sizeof kind);
+    tn_text_printf(&text, "%s%s%s : %s.%s\n", c->name, *c->part ? ":" : "", c->part, kind, c->cls->name);
+  }
+  for (uint32_t i = 0; i < p->edge_count; i++) {
+    const tn_component *from = p->edges[i].from, *to = p->edges[i].to;
+    tn_text_printf(&text, "%s%s%s -> %s%s%s : %s\n", from->name, *from->part ? ":" : "", from->part, to->name,
+                   *to->part ? ":" : "", to->part, p->edges[i].key);
+  }
+  return tn_text_take(&text);
+}
+
+/* events.jsonl begins with what the run is, and its drawing. */
+static bool begin_events(tn_pipeline *p) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/" TN_EVENT_LOG_NAME, p->directory);
+  p->events = tn_event_log_open(path, 0);
+  if (!p->events) return false;
+  tn_text line = {0};
+  tn_text_append(&line, "{\"type\":\"run\",\"name\":");
+  tn_json_string(&line, p->name);
+  tn_text_append(&line, ",\"file\":");
+  tn_json_string(&line, tn_config_file(p->config));
+  tn_text_printf(&line, ",\"seed\":%lld,\"host\":\"%s\",\"cpu\":\"%s\",\"time\":%lld}", (long long)p->seed,
+                 TN_VERSION, tn_engine_cpu(p->engine), (long long)time(NULL));
+  bool ok = line.data && !line.failed && tn_event_log_line(p->events, line.data);
+  tn_text_free(&line);
+  char *drawing = graph_text(p);
+  tn_event event = tn_event_of(TN_EVENT_GRAPH, "pipeline");
+  event.title = "Pipeline";
+  event.text = drawing;
+  ok = ok && tn_event_log_add(p->events, &event);
+  free(drawing);
+  return ok;
+}
+
 tn_status tn_directory_make(tn_pipeline *p, tn_error *error) {
   tn_status status = tn_directory_path(p->directory, error);
   if (status < 0) return status;
@@ -77,28 +117,24 @@ tn_status tn_directory_make(tn_pipeline *p, tn_error *error) {
   status = resolved ? write_file(p, "pipeline.ini", resolved, error)
                     : tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
   free(resolved);
+  if (status == TN_OK && !begin_events(p))
+    status = tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s/" TN_EVENT_LOG_NAME ": %s", p->directory,
+                          strerror(errno));
   return status;
-}
-
-static void append_number(tn_text *text, double value) {
-  if (isfinite(value))
-    tn_text_printf(text, "%.10g", value);
-  else
-    tn_text_append(text, "null"); /* JSON has no other word for it */
 }
 
 static char *results_json(const tn_pipeline *p, const char *outcome) {
   tn_text text = {0};
   tn_text_append(&text, "{\n  \"name\": ");
-  tn_page_json_string(&text, p->name);
+  tn_json_string(&text, p->name);
   tn_text_append(&text, ",\n  \"outcome\": ");
-  tn_page_json_string(&text, outcome);
+  tn_json_string(&text, outcome);
   tn_text_printf(&text, ",\n  \"seed\": %lld,\n  \"results\": {", (long long)p->seed);
   for (uint32_t i = 0; i < p->record.result_count; i++) {
     tn_text_append(&text, i ? ",\n    " : "\n    ");
-    tn_page_json_string(&text, p->record.results[i].name);
+    tn_json_string(&text, p->record.results[i].name);
     tn_text_append(&text, ": ");
-    append_number(&text, p->record.results[i].value);
+    tn_json_number(&text, p->record.results[i].value, 10);
   }
   const tn_run_measure m = tn_pipeline_measure(p);
   tn_text_printf(&text,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* tenon.report/1: events go to the record of the run, then to every observer. */
+/* tenon.report/1: results go to the record of the run, every event to its log and then to every observer. */
 #include "core/pipeline/internal.h"
+#include <errno.h>
+#include <string.h>
 #include <tenon/observer.h>
 
 void tn_pipeline_emit(tn_pipeline *p, tn_event *event) {
@@ -8,11 +10,10 @@ void tn_pipeline_emit(tn_pipeline *p, tn_event *event) {
   event->seconds = tn_seconds() - p->began;
   for (uint32_t i = 0; i < event->scalar_count; i++) {
     const tn_scalar_value *s = &event->scalars[i];
-    if (event->type == TN_EVENT_STEP)
-      tn_record_step(&p->record, event->stage, s->name, (double)event->progress.step, s->value);
-    else if (event->type == TN_EVENT_RESULT)
-      tn_record_result(&p->record, event->stage, s->name, s->value);
+    if (event->type == TN_EVENT_RESULT) tn_record_result(&p->record, event->stage, s->name, s->value);
   }
+  if (p->events && !tn_event_log_add(p->events, event))
+    tn_fail(TN_ERROR_IO, "%s/" TN_EVENT_LOG_NAME ": %s", p->directory, strerror(errno));
   if (!p->running) return;
   for (uint32_t i = 0; i < p->observers.count; i++) {
     const tn_component *c = p->observers.items[i];

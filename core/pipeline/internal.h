@@ -6,6 +6,7 @@
 #include "core/pipeline/directory.h"
 #include "core/pipeline/pipeline.h"
 #include "core/pipeline/profile.h"
+#include "core/report/event_log.h"
 #include "core/report/record.h"
 
 typedef struct tn_published {
@@ -53,7 +54,8 @@ struct tn_pipeline {
   const tn_component **stages;
   uint32_t stage_count;
   const tn_component *stage; /* the one that runs */
-  tn_run_record record;      /* results and curves */
+  tn_run_record record;      /* results */
+  tn_event_log *events;      /* events.jsonl, while the run has a directory */
   double began;
   char artifact[4096];
   tn_error *error; /* where the call that runs reports */

@@ -171,6 +171,7 @@ void tn_pipeline_close(tn_pipeline *p) {
   tn_bound_free(p->bound);
   tn_config_free(p->config);
   if (p->context.log) fclose(p->context.log);
+  tn_event_log_close(p->events);
   tn_context_enter(p->former_context);
   free(p->name);
   free(p->directory);

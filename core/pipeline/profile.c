@@ -3,7 +3,7 @@
 #include "core/config/kind.h"
 #include "core/config/memory.h"
 #include "core/pipeline/internal.h"
-#include "core/report/page.h"
+#include "core/report/event_log.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -86,7 +86,7 @@ static bool open_event(tn_profile *p, char phase, const char *category, double b
 
 static void write_string(tn_profile *p, const char *text) {
   tn_text quoted = {0};
-  tn_page_json_string(&quoted, text);
+  tn_json_string(&quoted, text);
   char *own = tn_text_take(&quoted);
   if (own) fputs(own, p->trace);
   free(own);

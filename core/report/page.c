@@ -4,20 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void tn_page_json_string(tn_text *text, const char *string) {
-  tn_text_append(text, "\"");
-  for (; *string; string++) {
-    unsigned char c = (unsigned char)*string;
-    if (c == '"' || c == '\\')
-      tn_text_printf(text, "\\%c", c);
-    else if (c < 0x20)
-      tn_text_printf(text, "\\u%04x", c);
-    else
-      tn_text_append_bytes(text, string, 1);
-  }
-  tn_text_append(text, "\"");
-}
-
 static const char head[] = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
                            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>";
 static const char style[] =

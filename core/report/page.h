@@ -6,7 +6,6 @@
 #include "core/report/record.h"
 #include "core/report/text.h"
 
-void tn_page_json_string(tn_text *text, const char *string);
 /* NULL if memory ran out; freed with free(). */
 char *tn_page_of_run(const char *name, const char *outcome, const tn_run_record *record);
 

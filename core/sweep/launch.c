@@ -4,7 +4,7 @@
 #include "core/format/file.h"
 #include "core/pipeline/directory.h"
 #include "core/pipeline/places.h"
-#include "core/report/page.h"
+#include "core/report/event_log.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -217,29 +217,29 @@ static tn_status write_overview(const launch *l, tn_error *error) {
   const tn_plan *plan = l->plan;
   tn_text text = {0};
   tn_text_append(&text, "{\n  \"file\": ");
-  tn_page_json_string(&text, l->options->file);
+  tn_json_string(&text, l->options->file);
   tn_text_append(&text, ",\n  \"arms\": [");
   for (uint32_t i = 0; i < plan->arm_count; i++) {
     if (i) tn_text_append(&text, ", ");
-    tn_page_json_string(&text, plan->arms[i].name);
+    tn_json_string(&text, plan->arms[i].name);
   }
   tn_text_append(&text, "],\n  \"cells\": [");
   for (uint32_t i = 0; i < plan->cell_count; i++) {
     const tn_cell *cell = &plan->cells[i];
     tn_text_append(&text, i ? ",\n    {\"directory\": " : "\n    {\"directory\": ");
-    tn_page_json_string(&text, cell->directory);
+    tn_json_string(&text, cell->directory);
     tn_text_append(&text, ", \"arm\": ");
-    tn_page_json_string(&text, plan->arms[cell->arm].name);
+    tn_json_string(&text, plan->arms[cell->arm].name);
     tn_text_printf(&text, ", \"seed\": %lld, \"setting\": %u, \"label\": ", (long long)cell->seed,
                    cell->setting);
-    tn_page_json_string(&text, cell->label);
+    tn_json_string(&text, cell->label);
     tn_text_append(&text, ", \"overrides\": [");
     for (uint32_t k = 0; k < cell->override_count; k++) {
       if (k) tn_text_append(&text, ", ");
-      tn_page_json_string(&text, cell->overrides[k]);
+      tn_json_string(&text, cell->overrides[k]);
     }
     tn_text_append(&text, "], \"outcome\": ");
-    tn_page_json_string(&text, outcome_of(l, i));
+    tn_json_string(&text, outcome_of(l, i));
     const double seconds = tn_outcome_value(&l->outcomes[i], "seconds");
     if (isfinite(seconds)) tn_text_printf(&text, ", \"seconds\": %.3f", seconds);
     tn_text_append(&text, "}");

@@ -2,7 +2,7 @@
 /* metrics.jsonl in the run directory: every event as one JSON object a line (jsonlines.org). Keys: `type`,
  * `stage`, `seconds`, and what the event has of `name`, `title`, `mode`, `step`, `steps`, `epoch`, `epochs`,
  * `scalars` (an object), `text`, `shape` and `values` (a tensor, row-major), `rows`, `columns`, `row_labels`,
- * `column_labels`, `cells`, `x_label`, `y_label`. Numbers that are not finite are null. */
+ * `column_labels`, `cells`, `x_label`, `y_label`, `style`. Numbers that are not finite are null. */
 #include "file.h"
 
 struct jsonl {
@@ -17,7 +17,7 @@ static const tn_param jsonl_params[] = {
 static const char *type_name(tn_event_type type) {
   static const char *const names[] = {"",      "run_begin", "run_end",   "stage_begin", "stage_end",
                                       "step",  "result",    "table",     "matrix",      "images",
-                                      "graph", "scatter",   "histogram", "text"};
+                                      "graph", "scatter",   "histogram", "text", "series", "bars"};
   return type > 0 && type < (int32_t)TN_ARRAY_LENGTH(names) ? names[type] : "other";
 }
 
@@ -109,6 +109,7 @@ static tn_status jsonl_event(void *self, const tn_event *event) {
   put_texts(stream, "cells", event->cells, (size_t)event->rows * event->columns);
   put_text_key(stream, "x_label", event->x_label);
   put_text_key(stream, "y_label", event->y_label);
+  if (event->style) fprintf(stream, ",\"style\":%u", event->style);
   fputs("}\n", stream);
   return observer_file_flush(&jsonl->file, "metrics.jsonl");
 }
