@@ -4,9 +4,10 @@
  *   layers = conv 32 3, bn, relu, maxpool 2, conv 64 3, bn, relu, maxpool 2, flatten, linear 128, relu
  *
  * A classifier, one more linear layer, follows by itself (`head`). Outputs: `features`, what goes into it;
- * `logits` (n, classes) where the data have a `label`, else `output`. The default is LeNet-5 with ReLU and
- * max-pooling. A convolution or linear layer that `bn` follows has no bias: normalisation would take it out.
- * bn: Ioffe and Szegedy 2015; ln: Ba et al. 2016; gn: Wu and He 2018; in: Ulyanov et al. 2016. */
+ * `logits` (n, classes) where the data have a `label`, else `output`; with several heads (one a domain, say)
+ * also `head_logits` (n, heads, classes), of which `logits` is the first. The default is LeNet-5 with ReLU
+ * and max-pooling. A convolution or linear layer that `bn` follows has no bias: normalisation would take it
+ * out. bn: Ioffe and Szegedy 2015; ln: Ba et al. 2016; gn: Wu and He 2018; in: Ulyanov et al. 2016. */
 #include "layers.h"
 #include <stdlib.h>
 #include <string.h>
@@ -72,12 +73,13 @@ struct cnn {
   bool head;
   int32_t init;
   double gain, norm_momentum, norm_epsilon;
-  int64_t output;
+  int64_t output, heads;
   const char *input, *output_field;
 
   struct layer *items; /* one an item of `layers` */
   struct linear classifier;
   const char *output_name;
+  int64_t width; /* of the output */
 };
 static const tn_param cnn_params[] = {
     TN_STRINGS(
@@ -89,6 +91,8 @@ static const tn_param cnn_params[] = {
         "tanh, leaky [SLOPE], maxpool SIZE [STRIDE], avgpool SIZE [STRIDE], globalpool, dropout P, flatten, "
         "linear OUT; padding: (KERNEL - 1) / 2"),
     TN_BOOL(struct cnn, head, "yes", "end with a linear layer to the outputs"),
+    TN_INTEGER(struct cnn, heads, "1", 1, 10000, NULL,
+               "linear layers at the end, of which the first gives the output; above 1: also `head_logits`"),
     TN_CHOICE(struct cnn, init, "lecun_uniform", INIT_CHOICES,
               "initialiser of the weights; lecun_uniform is PyTorch's default"),
     TN_REAL(struct cnn, gain, "0", 0, INFINITY, GAIN_DOC),
@@ -335,8 +339,11 @@ static tn_status cnn_declare(void *self, const tn_spec *inputs, tn_declaration *
   model->output_name = model->output_field;
   const int64_t width = head_width(inputs, model->output, &model->output_name);
   if (width < 1) return TN_ERROR_MISSING;
-  model->classifier =
-      linear_declare(declaration, "head", at.channels, width, true, init_of(model->init, model->gain));
+  model->classifier = linear_declare(declaration, "head", at.channels, model->heads * width, true,
+                                     init_of(model->init, model->gain));
+  model->width = width;
+  if (model->heads > 1)
+    tn_declare_output(declaration, "head_logits", TN_FLOAT, TN_SHAPE(model->heads, width), 0);
   tn_declare_output(declaration, model->output_name, TN_FLOAT, TN_SHAPE(width), 0);
   return TN_OK;
 }
@@ -378,8 +385,13 @@ static tn_status cnn_apply(void *self, tn_model_call *call) {
     tap(call, h, name);
   }
   tn_fields_set(call->outputs, "features", h); /* (n, d) */
-  if (model->head)
-    tn_fields_set(call->outputs, model->output_name, linear_apply(&model->classifier, call->params, h));
+  if (!model->head) return tn_outcome();
+  tn_tensor *out = linear_apply(&model->classifier, call->params, h); /* (n, heads x width) */
+  if (model->heads > 1)
+    tn_fields_set(call->outputs, "head_logits",
+                  tn_reshape(out, TN_SHAPE(tn_dim(out, 0), model->heads, model->width)));
+  tn_fields_set(call->outputs, model->output_name,
+                model->heads > 1 ? tn_slice(out, 1, 0, model->width) : out);
   return tn_outcome();
 }
 

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+/* Domain-specific risk (Zhang et al. 2023, Domain-Specific Risk Minimization for Out-of-Distribution
+ * Generalization): every domain i trains its own head h_(i+1) and the joint head h_0,
+ *   L = 1/K sum_i [ (1 - joint) mean CE(h_(i+1)(f(x_i)), y_i) + joint mean CE(h_0(f(x_i)), y_i) ]
+ * over the K domains that the batch holds. Heads that have nothing to say get exactly no gradient. */
+#include <tenon/loss.h>
+
+struct domain_specific {
+  const char *logits, *label, *domain;
+  double joint;
+};
+static const tn_param domain_specific_params[] = {
+    TN_REAL(struct domain_specific, joint, "0.5", 0, 1, "share of the joint head"),
+    TN_STRING(struct domain_specific, logits, "head_logits",
+              "logits (n, heads, classes), the joint head first"),
+    TN_STRING(struct domain_specific, label, "label", "classes (n)"),
+    TN_STRING(struct domain_specific, domain, "domain", "domains (n), from 0"),
+};
+
+static tn_status domain_specific_declare(void *self, const tn_spec *fields, tn_declaration *declaration) {
+  const struct domain_specific *loss = self;
+  (void)declaration;
+  const tn_field_spec *logits = tn_spec_get(fields, loss->logits), *label = tn_spec_get(fields, loss->label);
+  const tn_field_spec *domain = tn_spec_get(fields, loss->domain);
+  if (!logits || !label || !domain) return TN_ERROR_MISSING;
+  if (logits->shape.ndim != 2 || logits->shape.dim[1] != label->classes)
+    return tn_fail(TN_ERROR_SHAPE, "'%s' must be (heads, %lld classes) a sample", loss->logits,
+                   (long long)label->classes);
+  if (logits->shape.dim[0] < domain->classes + 1)
+    return tn_fail(TN_ERROR_SHAPE, "%lld domains need %lld heads, one more than domains; there are %lld",
+                   (long long)domain->classes, (long long)domain->classes + 1,
+                   (long long)logits->shape.dim[0]);
+  return TN_OK;
+}
+
+/* (n, heads) weights of the cross-entropies: joint / (K n_i) for head 0, (1 - joint) / (K n_i) for the own.
+ */
+static tn_tensor *weights_of(const struct domain_specific *loss, const int64_t *domain, int64_t n,
+                             int64_t heads) {
+  tn_tensor *weights = tn_zeros(TN_F64, TN_SHAPE(n, heads)), *sizes = tn_zeros(TN_I64, TN_SHAPE(heads));
+  int64_t present = 0;
+  for (int64_t i = 0; !tn_failed() && i < n; i++) {
+    if (domain[i] < 0 || domain[i] + 1 >= heads) {
+      tn_fail(TN_ERROR_INVALID, "domain %lld has no head: there are %lld and a joint one",
+              (long long)domain[i], (long long)heads - 1);
+      break;
+    }
+    present += tn_i64(sizes)[domain[i]]++ == 0;
+  }
+  for (int64_t i = 0; !tn_failed() && i < n; i++) {
+    const double share = 1 / ((double)present * (double)tn_i64(sizes)[domain[i]]);
+    tn_f64(weights)[i * heads] = loss->joint * share;
+    tn_f64(weights)[i * heads + domain[i] + 1] = (1 - loss->joint) * share;
+  }
+  return weights;
+}
+
+static tn_tensor *domain_specific_value(void *self, const tn_loss_call *call) {
+  const struct domain_specific *loss = self;
+  tn_tensor *logits = tn_field(call->fields, loss->logits); /* (n, heads, classes) */
+  tn_tensor *label = tn_field(call->fields, loss->label), *domain = tn_field(call->fields, loss->domain);
+  if (tn_failed()) return logits;
+  const int64_t n = tn_dim(logits, 0), heads = tn_dim(logits, 1);
+  tn_tensor *weights = weights_of(loss, tn_i64(domain), n, heads);
+  tn_tensor *labels = tn_broadcast_to(tn_reshape(label, TN_SHAPE(n, 1)), TN_SHAPE(n, heads));
+  tn_tensor *each = tn_cross_entropy(tn_reshape(logits, TN_SHAPE(n * heads, tn_dim(logits, 2))),
+                                     tn_reshape(labels, TN_SHAPE(n * heads)), 0); /* (n heads) */
+  return tn_sum(tn_mul(tn_reshape(each, TN_SHAPE(n, heads)), tn_cast(weights, logits->dtype)));
+}
+
+static const tn_class domain_specific_class = {
+    .size = sizeof(tn_class),
+    .kind = TN_LOSS,
+    .name = "domain_specific",
+    .summary = "Every domain trains its own head and the joint one",
+    .reference =
+        "Zhang et al. 2023, Domain-Specific Risk Minimization for Out-of-Distribution Generalization",
+    TN_CLASS_PARAMS(domain_specific_params),
+    .instance_size = sizeof(struct domain_specific),
+    .vtable = &(const tn_loss){sizeof(tn_loss), domain_specific_value, NULL, domain_specific_declare, NULL}};
+TN_PLUGIN("loss_domain_specific", "1.0.0", "MIT", &domain_specific_class)
