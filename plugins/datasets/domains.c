@@ -158,9 +158,7 @@ static tn_status domains_describe(void *self, const char *part, tn_spec *spec) {
     tn_spec_set(spec, "image", TN_FLOAT, TN_SHAPE(2, shape.dim[1], shape.dim[2]), 0);
     tn_spec_set(spec, "label", TN_I64, (tn_shape){0, {0}}, 2);
   }
-  /* training domains count from 0 whatever part is looked at: heads of models are numbered so */
-  return tn_spec_set(spec, "domain", TN_I64, (tn_shape){0, {0}},
-                     first + count > data->training ? data->domains : data->training);
+  return tn_spec_set(spec, "domain", TN_I64, (tn_shape){0, {0}}, data->domains);
 }
 
 /* Row i of a batch belongs to domain[i]. x (n, c, h, w) -> the same */

@@ -47,9 +47,8 @@ static tn_status knn_declare(void *self, const tn_spec *fields, tn_declaration *
 
 /* Rows (n, d) scaled to length 1. */
 static tn_tensor *normalise(tn_tensor *z) {
-  tn_tensor *square = tn_sum_axis(tn_mul(z, z), 1); /* (n) */
-  tn_tensor *length =
-      tn_clamp(tn_sqrt(tn_add(square, tn_scalar(z->dtype, 1e-24))), 1e-12, INFINITY); /* no slope at 0 */
+  tn_tensor *square = tn_sum_axis(tn_mul(z, z), 1);                                /* (n) */
+  tn_tensor *length = tn_clamp(tn_sqrt(tn_shift(square, 1e-24)), 1e-12, INFINITY); /* no slope at 0 */
   return tn_div(z, tn_reshape(length, TN_SHAPE(tn_dim(z, 0), 1)));
 }
 
@@ -81,7 +80,7 @@ static tn_tensor *knn_per_sample(void *self, const tn_loss_call *call) {
   tn_tensor *truth = tn_broadcast_to(tn_reshape(label, TN_SHAPE(n, 1)), TN_SHAPE(n, k));
   tn_tensor *right = tn_cast(tn_eq(tn_reshape(votes, TN_SHAPE(n, k)), truth), z->dtype);
   tn_tensor *p = tn_sum_axis(tn_mul(weight, right), 1); /* p_y (n) */
-  return tn_neg(tn_log(tn_clamp(tn_add(p, tn_scalar(p->dtype, 1e-5)), 0, 1)));
+  return tn_neg(tn_log(tn_clamp(tn_shift(p, 1e-5), 0, 1)));
 }
 
 static tn_status knn_after_step(void *self, const tn_loss_call *call) {
