@@ -7,7 +7,7 @@
  * which a quarter is flipped; the image is red or green, and the colour agrees with the label with the
  * domain's probability: the first channel has the digit for label 0, the second for label 1.
  *
- * Fields: those of the base, and `domain`. Rows lie domain by domain, `size` rows each, drawn from the base
+ * Fields: those of `data`, and `domain`. Rows lie domain by domain, `size` rows each, drawn from `data`
  * by `split_seed`: the same rows for every domain, or with `distinct` each its own. Part `train` has the
  * levels that are not left out, numbered from 0 in `domain`; part `left_out` the others, numbered on;
  * `domain.K` one. */
@@ -19,7 +19,7 @@
 enum { ROTATION, NOISE, CONTRAST };
 
 struct domains {
-  const tn_component *base;
+  const tn_component *data;
   tn_reals levels, leave_out;
   int64_t size, split_seed;
   bool distinct;
@@ -27,7 +27,7 @@ struct domains {
   double label_noise;
 
   bool colours;
-  int64_t *rows; /* (domains, size): of the base */
+  int64_t *rows; /* (domains, size): of `data` */
   double *level; /* (domains): the training ones first */
   int64_t domains, training;
   char name[32]; /* of the part that `part` named last */
@@ -39,7 +39,7 @@ struct domains {
       TN_BOOL(struct domains, distinct, "no", "every domain has rows of its own"),                   \
       TN_INTEGER(struct domains, split_seed, "0", 0, 1e15, NULL, "which rows")
 static const tn_param domains_params[] = {
-    TN_REFERENCE(struct domains, base, TN_PARAM_REQUIRED, TN_DATASET, NULL,
+    TN_REFERENCE(struct domains, data, TN_PARAM_REQUIRED, TN_DATASET, NULL,
                  "images (n, channels, height, width)"),
     TN_CHOICE(struct domains, view, "rotation", "rotation|noise|contrast", "what a level means"),
     TN_REALS(struct domains, levels, "0, 15, 30, 45, 60, 75", -1e9, 1e9,
@@ -47,7 +47,7 @@ static const tn_param domains_params[] = {
     DOMAINS_COMMON,
 };
 static const tn_param colored_digits_params[] = {
-    TN_REFERENCE(struct domains, base, TN_PARAM_REQUIRED, TN_DATASET, NULL,
+    TN_REFERENCE(struct domains, data, TN_PARAM_REQUIRED, TN_DATASET, NULL,
                  "digits (n, 1, height, width) with labels 0 to 9"),
     TN_REALS(struct domains, levels, "0.9, 0.8, 0.1", 0, 1,
              "probability that the colour agrees with the label: one domain each"),
@@ -83,13 +83,13 @@ static tn_status order_levels(struct domains *data) {
 }
 
 static tn_status choose_rows(struct domains *data) {
-  const int64_t total = tn_dataset_rows(data->base), d = data->domains;
+  const int64_t total = tn_dataset_rows(data->data), d = data->domains;
   if (total < 0) return TN_ERROR_MISSING;
   if (data->size == 0) data->size = data->distinct ? total / d : total;
   const int64_t needed = data->distinct ? d * data->size : data->size;
   if (data->size < 1 || needed > total)
     return tn_fail(TN_ERROR_INVALID, "%lld rows are needed, '%s' has %lld", (long long)needed,
-                   data->base->name, (long long)total);
+                   data->data->name, (long long)total);
   int64_t *order = tn_alloc((size_t)total * sizeof *order);
   data->rows = tn_alloc((size_t)(d * data->size) * sizeof *data->rows);
   if (order && data->rows) {
@@ -145,7 +145,7 @@ static tn_status domains_describe(void *self, const char *part, tn_spec *spec) {
   const struct domains *data = self;
   int64_t first, count;
   tn_status status = find_part(data, part, &first, &count);
-  if (status >= 0) status = tn_dataset_describe(data->base, spec);
+  if (status >= 0) status = tn_dataset_describe(data->data, spec);
   if (status < 0) return status;
   const tn_field_spec *image = tn_spec_get(spec, "image");
   if (!image) return TN_ERROR_MISSING;
@@ -232,7 +232,7 @@ static tn_status domains_read(void *self, const char *part, const int64_t *index
     domain[i] = first + index[i] / data->size;
     rows[i] = data->rows[first * data->size + index[i]];
   }
-  status = tn_dataset_read(data->base, rows, count, fields);
+  status = tn_dataset_read(data->data, rows, count, fields);
   tn_tensor *image = status < 0 ? NULL : tn_field(fields, "image");
   tn_tensor *number = tn_empty(TN_I64, TN_SHAPE(count));
   if (image && !tn_failed()) {
@@ -263,7 +263,7 @@ static const char *domains_part(void *self, uint32_t i) {
 
 static const char *domains_class_name(void *self, const char *field, int64_t label) {
   const struct domains *data = self;
-  return data->colours ? NULL : tn_dataset_class_name(data->base, field, label);
+  return data->colours ? NULL : tn_dataset_class_name(data->data, field, label);
 }
 
 static const tn_dataset domains_table = {.size = sizeof(tn_dataset),
