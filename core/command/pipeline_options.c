@@ -7,10 +7,9 @@
 static const struct {
   const char *name, *commands;
   bool has_value;
-} known[] = {{"--directory", "run", true},
-             {"--smoke", "run check", false},
-             {"--quiet", "run check", false},
-             {"--plugin", "run check graph", true},
+} known[] = {{"--directory", "run", true},    {"--smoke", "run check", false},
+             {"--quiet", "run check", false}, {"--locked", "run", true},
+             {"--no-fork", "run", false},     {"--plugin", "run check graph", true},
              {"--output", "graph", true}};
 
 static int wrong(const char *command, const char *argument) {
@@ -45,6 +44,8 @@ int tn_command_parse(int argc, char **argv, const char *command, const char *hel
       const char *value = known[k].has_value ? argv[++i] : NULL;
       if (strcmp(argument, "--directory") == 0) o->pipeline.directory = value;
       if (strcmp(argument, "--output") == 0) o->output = value;
+      if (strcmp(argument, "--locked") == 0) o->lock = value;
+      if (strcmp(argument, "--no-fork") == 0) o->no_fork = true;
       if (strcmp(argument, "--smoke") == 0) o->pipeline.smoke = true;
       if (strcmp(argument, "--quiet") == 0) o->pipeline.quiet = true;
       if (strcmp(argument, "--plugin") == 0) {

@@ -11,6 +11,8 @@ typedef struct tn_command_options {
   tn_pipeline_options pipeline;
   tn_shared_options shared;
   const char *output; /* graph: --output */
+  const char *lock;   /* run: --locked */
+  bool no_fork;       /* run: --no-fork */
   const char *overrides[TN_MAX_OVERRIDES];
 } tn_command_options;
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* tenon run FILE.ini: the run directory, signals, and what is said at the end. */
+/* tenon run FILE.ini: the run directory, the lock file, and what is said at the end. */
 #include "core/command/command.h"
+#include "core/command/contained.h"
 #include "core/command/pipeline_options.h"
+#include "core/pipeline/lock.h"
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +17,10 @@ static const char help[] =
     "  --directory DIR  the run directory; default: runs/NAME-1, -2, ... in the current folder\n"
     "  --smoke          a shortened run: a few steps on a little data\n"
     "  --quiet          no progress, only warnings and errors\n"
+    "  --locked FILE    refuse to run unless plugins, host, BLAS and instruction set are those of this lock "
+    "file\n"
+    "  --no-fork        in this process, for debuggers: a crash ends it without a report\n"
     "  --plugin FILE    also load this plugin (may be repeated)\n";
-
-static void on_signal(int number) {
-  (void)number;
-  tn_pipeline_interrupt();
-}
 
 /* runs/NAME-N with the smallest N that is free; made at once, so that two runs never share one. */
 static tn_status free_directory(const char *file, char *path, size_t bytes, tn_error *error) {
@@ -39,7 +38,15 @@ static tn_status free_directory(const char *file, char *path, size_t bytes, tn_e
   return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
 }
 
-static int run(tn_registry *registry, const tn_command_options *o, tn_error *error) {
+/* 0: the opened pipeline is as the lock file says; else an exit code, after printing what differs. */
+static int compare(const tn_pipeline *pipeline, const char *lock, tn_error *error) {
+  uint32_t differences = 0;
+  if (!lock) return 0;
+  if (tn_lock_compare(pipeline, lock, stderr, &differences, error) < 0) return tn_command_error(error, false);
+  return differences ? TN_EXIT_USAGE : 0;
+}
+
+static int run(tn_registry *registry, const tn_command_options *o, tn_box *box, tn_error *error) {
   char directory[4096];
   tn_pipeline_options options = o->pipeline;
   bool made = false;
@@ -51,12 +58,13 @@ static int run(tn_registry *registry, const tn_command_options *o, tn_error *err
     made = true;
   }
   options.directory = directory;
+  options.plugins = o->shared.files;
+  options.plugin_count = o->shared.file_count;
+  options.box = box;
   tn_pipeline *pipeline = tn_pipeline_open(registry, &options, error);
   tn_status status = pipeline ? tn_pipeline_check(pipeline, error) : error->status;
-  bool good = status >= 0;
-  if (good) status = tn_pipeline_run(pipeline, error);
-  int code = status < 0 ? tn_command_error(error, good) : TN_EXIT_OK;
-  if (code == TN_EXIT_OK && !options.quiet) printf("report: %s/report.html\n", directory);
+  int code = status < 0 ? tn_command_error(error, false) : compare(pipeline, o->lock, error);
+  if (code == 0) code = tn_command_outcome(pipeline, tn_pipeline_run(pipeline, error), error, options.quiet);
   tn_pipeline_close(pipeline);
   if (made && code != TN_EXIT_OK) {
     /* A file that was refused leaves no empty folder behind; one that holds something stays. */
@@ -66,17 +74,18 @@ static int run(tn_registry *registry, const tn_command_options *o, tn_error *err
   return code;
 }
 
-int tn_command_run(int argc, char **argv) {
-  tn_command_options options = {0};
-  int code = tn_command_parse(argc, argv, "run", help, &options);
-  if (code >= 0) return code;
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
-  tn_registry *registry = tn_command_registry(&options.shared);
+static int work(void *context, tn_box *box) {
+  const tn_command_options *options = context;
+  tn_registry *registry = tn_command_registry(&options->shared);
   if (!registry) return TN_EXIT_PLUGIN;
   tn_error error = {0};
-  code = run(registry, &options, &error);
+  const int code = run(registry, options, box, &error);
   tn_registry_close(registry);
   return code;
+}
+
+int tn_command_run(int argc, char **argv) {
+  tn_command_options options = {0};
+  const int code = tn_command_parse(argc, argv, "run", help, &options);
+  return code >= 0 ? code : tn_contain(!options.no_fork, work, &options);
 }

@@ -13,9 +13,10 @@ void tn_pipeline_emit(tn_pipeline *p, tn_event *event) {
     else if (event->type == TN_EVENT_RESULT)
       tn_record_result(&p->record, event->stage, s->name, s->value);
   }
-  if (!p->running) return;
+  if (!p->running || p->audience == TN_NOBODY) return;
   for (uint32_t i = 0; i < p->observers.count; i++) {
     const tn_component *c = p->observers.items[i];
+    if (p->audience == TN_THOSE_WITHOUT_STATE && TN_HAS(c->cls, tn_class, state)) continue;
     tn_call_stack *stack = tn_enter(c, "event");
     tn_status status = ((const tn_observer *)c->vtable)->event(c->self, event);
     if (status < 0) tn_fail(status, "the event could not be recorded");
