@@ -3,6 +3,7 @@
 #ifndef TENON_CORE_COMMAND_H
 #define TENON_CORE_COMMAND_H
 
+#include "core/pipeline/pipeline.h"
 #include "core/plugin/registry.h"
 
 /* Exit codes, documented in the manual page. */
@@ -16,6 +17,7 @@ enum {
 };
 
 int tn_command_run(int argc, char **argv);
+int tn_command_resume(int argc, char **argv);
 int tn_command_check(int argc, char **argv);
 int tn_command_graph(int argc, char **argv);
 int tn_command_list(int argc, char **argv);
@@ -35,5 +37,7 @@ tn_registry *tn_command_registry(const tn_shared_options *shared);
 /* Prints "error: TEXT" and gives the exit code that belongs to the error: before a run begins it is the
  * pipeline file that cannot be used. */
 int tn_command_error(const tn_error *error, bool running);
+/* Says how a run ended, with its report or the way to go on, and gives the exit code. */
+int tn_command_outcome(const tn_pipeline *pipeline, tn_status status, const tn_error *error, bool quiet);
 
 #endif

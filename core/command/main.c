@@ -10,6 +10,7 @@ static const struct {
   const char *summary;
 } commands[] = {
     {"run", tn_command_run, "run a pipeline file"},
+    {"resume", tn_command_resume, "go on with a run that was stopped"},
     {"check", tn_command_check, "check a pipeline file without running it"},
     {"graph", tn_command_graph, "draw a pipeline file as SVG"},
     {"list", tn_command_list, "list the installed components"},
@@ -43,6 +44,17 @@ int tn_command_error(const tn_error *error, bool running) {
   case TN_ERROR_INTERNAL: return TN_EXIT_FAILED;
   default: return running ? TN_EXIT_FAILED : TN_EXIT_USAGE;
   }
+}
+
+int tn_command_outcome(const tn_pipeline *pipeline, tn_status status, const tn_error *error, bool quiet) {
+  const char *directory = tn_pipeline_directory(pipeline);
+  if (status == TN_ERROR_INTERRUPTED)
+    fprintf(stderr, "%s; go on with: tenon resume %s\n", error->text, directory);
+  else if (status < 0)
+    return tn_command_error(error, true);
+  else if (!quiet)
+    printf("report: %s/report.html\n", directory);
+  return status < 0 ? TN_EXIT_INTERRUPTED : TN_EXIT_OK;
 }
 
 int main(int argc, char **argv) {

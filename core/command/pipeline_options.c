@@ -16,7 +16,9 @@ static const struct {
              {"--plugin", "run check graph reproduce", true},
              {"--output", "graph", true},
              {"-j", "run reproduce", true},
-             {"--single", "run", false}};
+             {"--single", "run", false},
+             {"--locked", "run", true},
+             {"--no-fork", "run", false}};
 
 static int wrong(const char *command, const char *argument) {
   const char *names[sizeof known / sizeof *known];
@@ -59,6 +61,8 @@ int tn_command_parse(int argc, char **argv, const char *command, const char *hel
           return TN_EXIT_USAGE;
         }
       }
+      if (strcmp(argument, "--locked") == 0) o->lock = value;
+      if (strcmp(argument, "--no-fork") == 0) o->no_fork = true;
       if (strcmp(argument, "--smoke") == 0) o->pipeline.smoke = true;
       if (strcmp(argument, "--quiet") == 0) o->pipeline.quiet = true;
       if (strcmp(argument, "--profile") == 0) o->pipeline.profile = true;

@@ -13,6 +13,8 @@ typedef struct tn_command_options {
   const char *output; /* graph: --output */
   int64_t jobs;       /* run: -j; 0: not given */
   bool single;        /* run: arms, axes and claims are ignored */
+  const char *lock;   /* run: --locked */
+  bool no_fork;       /* run: --no-fork */
   const char *overrides[TN_MAX_OVERRIDES];
 } tn_command_options;
 

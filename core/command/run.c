@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* tenon run FILE.ini: the run directory, signals, and what is said at the end. */
+/* tenon run FILE.ini: the run directory, the lock file, and what is said at the end. */
+#include "core/command/contained.h"
 #include "core/command/experiment.h"
 #include "core/command/pipeline_options.h"
 #include "core/pipeline/directory.h"
+#include "core/pipeline/lock.h"
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +18,13 @@ static const char help[] =
     "  --directory DIR  the run directory; default: runs/NAME-1, -2, ... in the current folder\n"
     "  --smoke          a shortened run: a few steps on a little data\n"
     "  --quiet          no progress, only warnings and errors\n"
-    "  --profile        at the end tables of what components and operations cost; DIR/trace.json for Perfetto\n"
+    "  --profile        at the end tables of what components and operations cost; DIR/trace.json for "
+    "Perfetto\n"
     "  --trap-nan       stop at the first operation that makes a non-finite number from finite ones\n"
+    "  --locked FILE    refuse to run unless plugins, host, BLAS and instruction set are those of this lock "
+    "file\n"
+    "  --no-fork        in this process, for debuggers: a crash ends it without a report\n"
     "  --plugin FILE    also load this plugin (may be repeated)\n";
-
-static void on_signal(int number) {
-  (void)number;
-  tn_pipeline_interrupt();
-}
 
 /* The claims of the file, if it makes any. */
 static int judge(const tn_command_options *o, const char *directory, tn_error *error) {
@@ -35,7 +35,15 @@ static int judge(const tn_command_options *o, const char *directory, tn_error *e
   return code;
 }
 
-static int run(tn_registry *registry, const tn_command_options *o, tn_error *error) {
+/* 0: the opened pipeline is as the lock file says; else an exit code, after printing what differs. */
+static int compare(const tn_pipeline *pipeline, const char *lock, tn_error *error) {
+  uint32_t differences = 0;
+  if (!lock) return 0;
+  if (tn_lock_compare(pipeline, lock, stderr, &differences, error) < 0) return tn_command_error(error, false);
+  return differences ? TN_EXIT_USAGE : 0;
+}
+
+static int run(tn_registry *registry, const tn_command_options *o, tn_box *box, tn_error *error) {
   char directory[4096];
   tn_pipeline_options options = o->pipeline;
   bool made = false;
@@ -47,13 +55,14 @@ static int run(tn_registry *registry, const tn_command_options *o, tn_error *err
     made = true;
   }
   options.directory = directory;
+  options.plugins = o->shared.files;
+  options.plugin_count = o->shared.file_count;
+  options.box = box;
   tn_pipeline *pipeline = tn_pipeline_open(registry, &options, error);
   tn_status status = pipeline ? tn_pipeline_check(pipeline, error) : error->status;
-  bool good = status >= 0;
-  if (good) status = tn_pipeline_run(pipeline, error);
+  int code = status < 0 ? tn_command_error(error, false) : compare(pipeline, o->lock, error);
+  if (code == 0) code = tn_command_outcome(pipeline, tn_pipeline_run(pipeline, error), error, options.quiet);
   tn_pipeline_print_profile(pipeline, stdout);
-  int code = status < 0 ? tn_command_error(error, good) : TN_EXIT_OK;
-  if (code == TN_EXIT_OK && !options.quiet) printf("report: %s/report.html\n", directory);
   tn_pipeline_close(pipeline);
   if (code == TN_EXIT_OK && !o->single && !options.smoke) code = judge(o, directory, error);
   if (made && code != TN_EXIT_OK) {
@@ -64,18 +73,20 @@ static int run(tn_registry *registry, const tn_command_options *o, tn_error *err
   return code;
 }
 
-int tn_command_run(int argc, char **argv) {
-  tn_command_options options = {0};
-  int code = tn_command_parse(argc, argv, "run", help, &options);
-  if (code >= 0) return code;
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
-  tn_error error = {0};
-  if (!options.single && tn_experiment_wanted(&options)) return tn_experiment_command(&options);
-  tn_registry *registry = tn_command_registry(&options.shared);
+static int work(void *context, tn_box *box) {
+  const tn_command_options *options = context;
+  tn_registry *registry = tn_command_registry(&options->shared);
   if (!registry) return TN_EXIT_PLUGIN;
-  code = run(registry, &options, &error);
+  tn_error error = {0};
+  const int code = run(registry, options, box, &error);
   tn_registry_close(registry);
   return code;
+}
+
+int tn_command_run(int argc, char **argv) {
+  tn_command_options options = {0};
+  const int code = tn_command_parse(argc, argv, "run", help, &options);
+  if (code >= 0) return code;
+  if (!options.single && tn_experiment_wanted(&options)) return tn_experiment_command(&options);
+  return tn_contain(!options.no_fork, work, &options);
 }

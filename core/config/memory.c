@@ -4,9 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void (*before_end)(void);
+void tn_take_failed(void (*last)(void)) { before_end = last; }
+
 static void *checked(void *memory) {
   if (!memory) {
     fputs("error: out of memory\n", stderr);
+    if (before_end) before_end();
     exit(1);
   }
   return memory;

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What to do before the process ends for this reason; NULL: nothing. */
+void tn_take_failed(void (*last)(void));
 void *tn_take(size_t bytes); /* zeroed; free() releases */
 char *tn_copy_text(const char *text);
 /* Room for one more item in the array behind `array` (a pointer to its pointer) that holds `count` of `item`

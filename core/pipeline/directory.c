@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
-/* The run directory: pipeline.ini (resolved), log.txt, results.json, parameters, loss curve and report. */
+/* The run directory: pipeline.ini (resolved), lock.json, log.txt, results.json, parameters, loss curve and
+ * report. */
 #include "core/pipeline/internal.h"
 #include "core/config/memory.h"
 #include "core/pipeline/directory.h"
 #include "core/pipeline/measure.h"
 #include "core/report/page.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 double tn_seconds(void) {
   struct timespec now;
@@ -103,24 +107,61 @@ static bool begin_events(tn_pipeline *p) {
   return ok;
 }
 
-tn_status tn_directory_make(tn_pipeline *p, tn_error *error) {
-  tn_status status = tn_directory_path(p->directory, error);
-  if (status < 0) return status;
+/* One process at a time works in a run directory; the lock ends with the process. */
+static tn_status lock(tn_pipeline *p, tn_error *error) {
+  p->folder = open(p->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (p->folder < 0)
+    return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", p->directory, strerror(errno));
+  if (flock(p->folder, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return TN_OK;
+  return tn_error_set(error, TN_ERROR_INVALID, NULL, 0, "%s: another process runs in it", p->directory);
+}
+
+static tn_status open_log(tn_pipeline *p, const char *mode, tn_error *error) {
   char path[4096];
   snprintf(path, sizeof path, "%s/log.txt", p->directory);
-  p->context.log = fopen(path, "w");
+  p->context.log = fopen(path, mode);
   if (!p->context.log) return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
   setvbuf(p->context.log, NULL, _IOLBF, 4096);
+  tn_box_log(p->box, fileno(p->context.log));
   fprintf(p->context.log, "tenon %s, %s, seed %lld, %s\n", TN_VERSION, tn_config_file(p->config),
           (long long)p->seed, tn_engine_cpu(p->engine));
+  return TN_OK;
+}
+
+/* What an earlier run in the same directory left must not be taken for this one's. */
+static void clear(const tn_pipeline *p) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/results.json", p->directory);
+  unlink(path);
+  tn_checkpoint_prune(p->directory, 0);
+}
+
+tn_status tn_directory_make(tn_pipeline *p, tn_error *error) {
+  tn_status status = tn_directory_path(p->directory, error);
+  if (status >= 0) status = lock(p, error);
+  if (status < 0) return status;
+  clear(p);
+  status = open_log(p, "w", error);
+  if (status < 0) return status;
   char *resolved = tn_config_print(p->config);
   status = resolved ? write_file(p, "pipeline.ini", resolved, error)
                     : tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
   free(resolved);
-  if (status == TN_OK && !begin_events(p))
-    status = tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s/" TN_EVENT_LOG_NAME ": %s", p->directory,
-                          strerror(errno));
-  return status;
+  if (status >= 0) status = tn_lock_write(p, error);
+  return status < 0 ? status : tn_directory_events(p, error);
+}
+
+tn_status tn_directory_events(tn_pipeline *p, tn_error *error) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/" TN_EVENT_LOG_NAME, p->directory);
+  if (p->event_bytes > 0) p->events = tn_event_log_open(path, p->event_bytes);
+  if (p->event_bytes > 0 ? p->events != NULL : begin_events(p)) return TN_OK;
+  return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
+}
+
+tn_status tn_directory_open(tn_pipeline *p, tn_error *error) {
+  tn_status status = lock(p, error);
+  return status < 0 ? status : open_log(p, "a", error);
 }
 
 static char *results_json(const tn_pipeline *p, const char *outcome) {
@@ -137,11 +178,17 @@ static char *results_json(const tn_pipeline *p, const char *outcome) {
     tn_json_number(&text, p->record.results[i].value, 10);
   }
   const tn_run_measure m = tn_pipeline_measure(p);
-  tn_text_printf(&text,
-                 "\n  },\n  \"seconds\": %.6f,\n  \"memory\": %.0f,\n  \"parameters\": %lld,\n"
-                 "  \"state_bytes\": %zu\n}\n",
-                 m.seconds, m.memory, (long long)m.parameters, m.state_bytes);
+  tn_text_printf(&text, "\n  },\n  \"parameters\": %lld,\n  \"state_bytes\": %zu\n}\n",
+                 (long long)m.parameters, m.state_bytes);
   return tn_text_take(&text);
+}
+
+/* What differs from run to run: kept apart, so that results.json is the same every time. */
+static tn_status write_cost(const tn_pipeline *p, tn_error *error) {
+  const tn_run_measure m = tn_pipeline_measure(p);
+  char text[128];
+  snprintf(text, sizeof text, "{\n  \"seconds\": %.6f,\n  \"memory\": %.0f\n}\n", m.seconds, m.memory);
+  return write_file(p, "cost.json", text, error);
 }
 
 /* Each declared component's parameters as params/NAME.safetensors. */
@@ -161,14 +208,16 @@ static tn_status save_params(tn_pipeline *p, tn_error *error) {
   return TN_OK;
 }
 
+/* results.json comes last: that it says "finished" means that everything is there. */
 tn_status tn_directory_finish(tn_pipeline *p, const char *outcome, tn_error *error) {
-  char *json = results_json(p, outcome);
-  tn_status status = json ? write_file(p, "results.json", json, error)
-                          : tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
-  free(json);
-  tn_status saved = save_params(p, error);
+  tn_status status = save_params(p, error);
+  if (status >= 0) status = write_cost(p, error);
   char *page = tn_page_of_run(p->name, outcome, &p->record);
   tn_status reported = page ? write_file(p, "report.html", page, error) : TN_ERROR_MEMORY;
   free(page);
-  return status < 0 ? status : saved < 0 ? saved : reported;
+  char *json = results_json(p, outcome);
+  tn_status written = json ? write_file(p, "results.json", json, error)
+                           : tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
+  free(json);
+  return status < 0 ? status : reported < 0 ? reported : written;
 }

@@ -10,13 +10,17 @@ void tn_pipeline_emit(tn_pipeline *p, tn_event *event) {
   event->seconds = tn_seconds() - p->began;
   for (uint32_t i = 0; i < event->scalar_count; i++) {
     const tn_scalar_value *s = &event->scalars[i];
-    if (event->type == TN_EVENT_RESULT) tn_record_result(&p->record, event->stage, s->name, s->value);
+    if (event->type == TN_EVENT_STEP)
+      tn_record_step(&p->record, event->stage, s->name, (double)event->progress.step, s->value);
+    else if (event->type == TN_EVENT_RESULT)
+      tn_record_result(&p->record, event->stage, s->name, s->value);
   }
-  if (p->events && !tn_event_log_add(p->events, event))
+  if (p->events && p->audience == TN_EVERYBODY && !tn_event_log_add(p->events, event))
     tn_fail(TN_ERROR_IO, "%s/" TN_EVENT_LOG_NAME ": %s", p->directory, strerror(errno));
-  if (!p->running) return;
+  if (!p->running || p->audience == TN_NOBODY) return;
   for (uint32_t i = 0; i < p->observers.count; i++) {
     const tn_component *c = p->observers.items[i];
+    if (p->audience == TN_THOSE_WITHOUT_STATE && TN_HAS(c->cls, tn_class, state)) continue;
     tn_call_stack *stack = tn_enter(c, "event");
     tn_status status = ((const tn_observer *)c->vtable)->event(c->self, event);
     if (status < 0) tn_fail(status, "the event could not be recorded");

@@ -51,6 +51,7 @@ static tn_instance *new_instance(tn_pipeline *p, const tn_class *cls, const char
                                        .file = section ? section->file
                                                : key   ? key->file
                                                        : ""};
+  tn_box_component(p->box, &instance->component);
   return instance;
 }
 
@@ -133,6 +134,7 @@ static tn_instance *part_of(tn_pipeline *p, tn_instance *owner, const char *part
   derived->part = tn_copy_text(part);
   derived->component.name = derived->name;
   derived->component.part = derived->part;
+  tn_box_component(p->box, &derived->component);
   return derived;
 }
 
@@ -232,14 +234,46 @@ const tn_component *tn_instance_resolve(void *context, const char *text, const c
   return &instance->component;
 }
 
-tn_instance *tn_instance_copy(tn_pipeline *p, tn_instance *original, tn_error *error) {
-  if (original->owner) original = original->owner;
-  char name[192];
-  snprintf(name, sizeof name, "%s#%u", original->name, ++original->copies);
+static tn_instance *copy_as(tn_pipeline *p, tn_instance *original, const char *name, const char *maker,
+                            tn_error *error) {
   tn_instance *instance = new_instance(p, original->component.cls, name, original->section, NULL);
   instance->component.line = original->component.line;
   instance->component.file = original->component.file;
+  instance->original = original;
+  instance->maker = tn_copy_text(maker);
+  original->copies++;
   return bring_up(p, instance, error) == TN_OK ? instance : NULL;
+}
+
+tn_instance *tn_instance_copy(tn_pipeline *p, tn_instance *original, tn_error *error) {
+  if (original->owner) original = original->owner;
+  const tn_call_stack *stack = &p->context.stack;
+  const tn_component *asks = stack->depth ? stack->calls[(stack->depth - 1) % TN_CALL_DEPTH].component : NULL;
+  const char *maker = asks ? asks->name : "";
+  for (uint32_t i = 0; i < p->instance_count; i++) {
+    tn_instance *at = p->instances[i];
+    if (!at->unclaimed || at->original != original || strcmp(at->maker, maker) != 0) continue;
+    at->unclaimed = false;
+    return at;
+  }
+  char name[192];
+  uint32_t number = original->copies;
+  do snprintf(name, sizeof name, "%s#%u", original->name, ++number);
+  while (find(p, name)); /* a bare component may be called so */
+  return copy_as(p, original, name, maker, error);
+}
+
+tn_status tn_instance_restore(tn_pipeline *p, const char *name, const char *original, const char *maker,
+                              tn_error *error) {
+  if (find(p, name)) return TN_OK;
+  tn_instance *from = find(p, original);
+  if (!from)
+    return tn_error_set(error, TN_ERROR_MISSING, NULL, 0, "there is no '%s' any more to make '%s' of",
+                        original, name);
+  tn_instance *instance = copy_as(p, from, name, maker, error);
+  if (!instance) return error->status;
+  instance->remade = instance->unclaimed = true;
+  return TN_OK;
 }
 
 void tn_instance_free(tn_instance *instance) {
@@ -255,5 +289,6 @@ void tn_instance_free(tn_instance *instance) {
   }
   free(instance->name);
   free(instance->part);
+  free(instance->maker);
   free(instance);
 }

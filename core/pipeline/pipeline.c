@@ -3,11 +3,10 @@
 #include "core/pipeline/internal.h"
 #include "core/config/memory.h"
 #include "core/pipeline/places.h"
-#include <math.h>
 #include <omp.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <tenon/observer.h>
 #include <tenon/stage.h>
 
@@ -17,6 +16,9 @@ typedef struct settings {
   int64_t seed, threads;
   int32_t precision;
   tn_strings stages;
+  int64_t checkpoint_every, checkpoint_keep;
+  double checkpoint_seconds, step_timeout;
+  int64_t memory_limit;
   tn_references observers;
 } settings;
 static const tn_param setting_params[] = {
@@ -25,6 +27,12 @@ static const tn_param setting_params[] = {
     TN_INTEGER(settings, threads, "0", 0, 4096, NULL, "threads; 0: OMP_NUM_THREADS, or all processors"),
     TN_CHOICE(settings, precision, "float32", "float32|float64", "type of the floating-point numbers"),
     TN_STRINGS(settings, stages, "", "sections that are run, in this order"),
+    TN_INTEGER(settings, checkpoint_every, "0", 0, 1e15, "steps",
+               "steps between checkpoints; 0: by time only"),
+    TN_REAL(settings, checkpoint_seconds, "60", 0, 1e9, "seconds between checkpoints; 0: by steps only"),
+    TN_INTEGER(settings, checkpoint_keep, "2", 1, 1e6, NULL, "checkpoints that are kept"),
+    TN_REAL(settings, step_timeout, "0", 0, 1e9, "seconds that a step may take; 0: any"),
+    TN_INTEGER(settings, memory_limit, "0", 0, 1e9, "MB", "memory that the run may take; 0: any"),
     TN_REFERENCES(settings, observers, 0, TN_OBSERVER, "observer.progress, observer.jsonl",
                   "who sees the run's events"),
 };
@@ -34,9 +42,6 @@ static const tn_class settings_class = {.size = sizeof(tn_class),
                                         .summary = "the run itself",
                                         TN_CLASS_PARAMS(setting_params),
                                         .instance_size = sizeof(settings)};
-
-static volatile sig_atomic_t interrupted;
-void tn_pipeline_interrupt(void) { interrupted = 1; }
 
 tn_pipeline *tn_pipeline_current(void) { return tn_context_current()->pipeline; }
 
@@ -74,6 +79,12 @@ static tn_status open_settings(tn_pipeline *p, const tn_pipeline_options *option
   p->seed = s.seed;
   p->precision = s.precision == 0 ? TN_F32 : TN_F64;
   p->stage_names = s.stages;
+  p->checkpoint_every = s.checkpoint_every;
+  p->checkpoint_seconds = s.checkpoint_seconds;
+  p->checkpoint_keep = s.checkpoint_keep;
+  tn_box_limit_step(p->box, s.step_timeout);
+  if (tn_box_limit_memory(p->box, s.memory_limit) < 0)
+    return tn_error_set(error, TN_ERROR_INVALID, file, section->line, "memory_limit cannot be kept here");
   if (s.threads > 0) omp_set_num_threads((int)s.threads);
   p->engine = tn_engine_create((uint64_t)p->seed, p->precision);
   if (!p->engine) return tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
@@ -119,24 +130,38 @@ tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *
   tn_host_register(TN_PIPELINE_SERVICE, &tn_pipeline_table);
   tn_host_register(TN_REPORT_SERVICE, &tn_report_table);
   tn_host_register(TN_COMM_SERVICE, &tn_comm_table);
-  tn_pipeline *p = tn_take(sizeof *p);
+  tn_pipeline *p = tn_box_place(options->box, sizeof *p, offsetof(tn_pipeline, context.stack));
+  const bool boxed = p != NULL;
+  if (!p) p = tn_take(sizeof *p);
+  p->box = options->box;
+  p->boxed = boxed;
   p->registry = registry;
   p->smoke = options->smoke;
   p->profiled = options->profile;
   p->trap_nan = options->trap_nan;
+  p->resume = options->resume;
+  p->overrides = options->overrides;
+  p->override_count = options->override_count;
+  p->plugins = options->plugins;
+  p->plugin_count = options->plugin_count;
   p->bound = tn_bound_new();
   p->began = tn_seconds();
   p->context.quiet = options->quiet;
   p->context.pipeline = p;
   p->former_context = tn_context_enter(&p->context);
   p->directory = options->directory ? tn_copy_text(options->directory) : NULL;
+  if (p->directory) tn_box_directory(p->box, p->directory);
 
   tn_places places;
   tn_places_find(&places);
   tn_config_variable variables[3];
   tn_places_variables(&places, p->directory, variables);
-  p->config = tn_config_load(options->file, options->overrides, options->override_count, variables,
-                             TN_ARRAY_LENGTH(variables), error);
+  const uint32_t count = TN_ARRAY_LENGTH(variables);
+  p->config = options->text
+                  ? tn_config_parse(options->text, strlen(options->text), options->file, options->overrides,
+                                    options->override_count, variables, count, error)
+                  : tn_config_load(options->file, options->overrides, options->override_count, variables,
+                                   count, error);
   tn_status status = p->config ? open_settings(p, options, error) : error->status;
   if (status == TN_OK) {
     tn_scope_open();
@@ -150,6 +175,8 @@ tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *
 
 void tn_pipeline_close(tn_pipeline *p) {
   if (!p) return;
+  tn_checkpoint_finish(p);
+  if (p->folder > 0) close(p->folder);
   for (tn_published *item = p->published, *next; item; item = next) {
     next = item->next;
     tn_params_release(item->params);
@@ -175,104 +202,10 @@ void tn_pipeline_close(tn_pipeline *p) {
   tn_context_enter(p->former_context);
   free(p->name);
   free(p->directory);
-  free(p);
+  if (!p->boxed) free(p);
 }
 
-/* One callback of a stage in a scope of its own. */
-static tn_status call(tn_pipeline *p, const tn_component *stage, tn_status (*function)(void *),
-                      const char *name, tn_error *error) {
-  tn_scope_open();
-  tn_call_stack *stack = tn_enter(stage, name);
-  tn_status status = function(stage->self);
-  tn_leave(stack);
-  tn_scope_close();
-  return tn_pipeline_failure(p, stage, name, status, error);
-}
-
-tn_status tn_pipeline_check(tn_pipeline *p, tn_error *error) {
-  for (uint32_t i = 0; i < p->stage_count; i++) {
-    const tn_component *stage = p->stages[i];
-    tn_status status = call(p, stage, ((const tn_stage *)stage->vtable)->check, "check", error);
-    if (status < 0) return status;
-  }
-  p->checked = true;
-  return TN_OK;
-}
-
-static void announce(tn_pipeline *p, tn_event_type type, const char *text) {
-  tn_event event = tn_event_of(type, NULL);
-  event.text = text;
-  tn_pipeline_emit(p, &event);
-}
-
-static void tick(tn_pipeline *p, const tn_component *stage) {
-  const tn_stage *table = stage->vtable;
-  tn_progress progress = {.size = sizeof progress};
-  if (TN_HAS(table, tn_stage, progress)) table->progress(stage->self, &progress);
-  for (uint32_t i = 0; i < p->observers.count; i++) {
-    const tn_component *c = p->observers.items[i];
-    const tn_observer *observer = c->vtable;
-    if (TN_HAS(observer, tn_observer, tick)) observer->tick(c->self, stage->name, &progress);
-  }
-}
-
-static tn_status run_stage(tn_pipeline *p, const tn_component *stage, tn_error *error) {
-  const tn_stage *table = stage->vtable;
-  p->stage = stage;
-  tn_profile_stage_begin(p->profile, stage->name);
-  announce(p, TN_EVENT_STAGE_BEGIN, NULL);
-  tn_status status = call(p, stage, table->begin, "begin", error);
-  while (status >= 0 && status != TN_DONE) {
-    status = call(p, stage, table->step, "step", error);
-    tick(p, stage);
-    if (interrupted && status == TN_OK) {
-      interrupted = 0;
-      status = tn_error_set(error, TN_ERROR_INTERRUPTED, NULL, 0, "interrupted in [%s]", stage->name);
-    }
-  }
-  if (status >= 0 && TN_HAS(table, tn_stage, end)) status = call(p, stage, table->end, "end", error);
-  if (status >= 0) {
-    announce(p, TN_EVENT_STAGE_END, NULL);
-    status = tn_pipeline_failure(p, stage, "end", TN_OK, error); /* an observer may have failed */
-  }
-  tn_profile_stage_end(p->profile);
-  p->stage = NULL;
-  return status;
-}
-
-static tn_status begin_profile(tn_pipeline *p, tn_error *error) {
-  char path[4096];
-  tn_profile_free(p->profile);
-  if (p->directory) snprintf(path, sizeof path, "%s/trace.json", p->directory);
-  p->profile = tn_profile_begin(&p->context, p->engine, p->directory ? path : NULL, error);
-  return p->profile ? TN_OK : error->status;
-}
-
-tn_status tn_pipeline_run(tn_pipeline *p, tn_error *error) {
-  tn_status status = p->checked ? TN_OK : tn_pipeline_check(p, error);
-  if (status >= 0 && p->directory) status = tn_directory_make(p, error);
-  if (status >= 0 && p->profiled) status = begin_profile(p, error);
-  if (status < 0) return status;
-  tn_engine_set_trap(p->engine, p->trap_nan);
-  p->running = true;
-  p->began = tn_seconds();
-  announce(p, TN_EVENT_RUN_BEGIN, p->name);
-  for (uint32_t i = 0; i < p->stage_count && status >= 0; i++) status = run_stage(p, p->stages[i], error);
-  tn_error later = {0};
-  tn_engine_set_trap(p->engine, false);
-  if (p->profiled) {
-    tn_status ended = tn_profile_end(p->profile, &later);
-    if (status >= 0 && ended < 0) *error = later, status = ended;
-  }
-  if (p->directory) {
-    tn_status finished = tn_directory_finish(p, status < 0 ? error->text : "finished", &later);
-    if (status >= 0 && finished < 0) *error = later, status = finished;
-  }
-  announce(p, TN_EVENT_RUN_END, status >= 0 ? "finished" : error->text);
-  p->running = false;
-  return status < 0 ? status : TN_OK;
-}
-
+char *tn_pipeline_print(const tn_pipeline *p) { return tn_config_print(p->config); }
 const char *tn_pipeline_name(const tn_pipeline *p) { return p->name; }
 uint32_t tn_pipeline_count(const tn_pipeline *p) { return p->instance_count; }
 const tn_component *tn_pipeline_at(const tn_pipeline *p, uint32_t index) {

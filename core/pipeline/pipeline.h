@@ -14,10 +14,15 @@ typedef struct tn_pipeline tn_pipeline;
 
 typedef struct tn_pipeline_options {
   const char *file;
+  const char *text; /* NULL: what the file holds; else this instead, and `file` gives the paths' folder */
   const char *const *overrides; /* "section.key=value" */
   uint32_t override_count;
+  const char *const *plugins; /* files that the registry was opened with, for the lock file */
+  uint32_t plugin_count;
   const char *directory; /* the run directory, made by tn_pipeline_run; NULL: nothing is written */
   bool smoke;            /* a shortened run */
+  bool resume;           /* the run in `directory` goes on from its newest checkpoint */
+  struct tn_box *box;    /* of a supervised process (box.h); NULL: limits of time and memory are not kept */
   bool quiet;            /* no observers but those that write files, no warnings */
   bool profile;          /* measure components and operations; DIR/trace.json, tn_pipeline_print_profile */
   bool trap_nan;         /* stop at the first operation that makes a non-finite number from finite ones */
@@ -28,7 +33,8 @@ typedef struct tn_pipeline_options {
 tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *options, tn_error *error);
 /* Lets every stage check itself: references, fields and shapes, without computing. */
 tn_status tn_pipeline_check(tn_pipeline *pipeline, tn_error *error);
-/* Runs the stages. TN_ERROR_INTERRUPTED after SIGINT or SIGTERM (see tn_pipeline_interrupt). */
+/* Runs the stages. TN_ERROR_INTERRUPTED after SIGINT or SIGTERM (see tn_pipeline_interrupt); a run with a
+ * directory has written a checkpoint then. */
 tn_status tn_pipeline_run(tn_pipeline *pipeline, tn_error *error);
 void tn_pipeline_close(tn_pipeline *pipeline);
 /* Asks running pipelines to stop after the current step. Async-signal-safe. */
@@ -51,6 +57,7 @@ typedef struct tn_edge {
 uint32_t tn_pipeline_edges(const tn_pipeline *pipeline, const tn_edge **edges);
 /* Results "STAGE.NAME", in the order in which they came. */
 uint32_t tn_pipeline_results(const tn_pipeline *pipeline, const tn_result **results);
+char *tn_pipeline_print(const tn_pipeline *pipeline); /* its resolved file; freed with free() */
 const char *tn_pipeline_directory(const tn_pipeline *pipeline);
 /* Tables of the profile that the last run took; nothing if it took none. */
 void tn_pipeline_print_profile(const tn_pipeline *pipeline, FILE *to);

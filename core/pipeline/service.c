@@ -103,8 +103,15 @@ static tn_params *parameters(const tn_component *c) {
     tn_fail(TN_ERROR_INTERNAL, "the parameters of '%s' are asked for, but no stage declared it", c->name);
     return NULL;
   }
-  if (!instance->params) instance->params = tn_params_create(instance->declaration, instance->name);
-  return instance->params;
+  if (instance->params && !instance->restored) return instance->params;
+  tn_params *params = tn_params_create(instance->declaration, instance->name);
+  if (params && instance->restored && tn_params_copy(params, instance->params) < 0) {
+    tn_params_release(params);
+    return NULL;
+  }
+  tn_params_release(instance->params);
+  instance->restored = false;
+  return instance->params = params;
 }
 
 static const tn_component *instantiate(const tn_component *c) {
@@ -128,25 +135,29 @@ static tn_published *published(const tn_component *stage, const char *name) {
   return NULL;
 }
 
+tn_published *tn_pipeline_publish(tn_pipeline *p, const tn_component *stage, const char *name) {
+  tn_published *item = published(stage, name);
+  if (item) return item;
+  item = tn_take(sizeof *item);
+  item->stage = stage;
+  item->name = tn_copy_text(name);
+  item->next = p->published;
+  return p->published = item;
+}
+
+/* The entry of the stage that runs, emptied. */
 static tn_published *publish(const char *name) {
   tn_pipeline *p = tn_pipeline_current();
   if (!p->stage) {
     tn_fail(TN_ERROR_INTERNAL, "'%s' is published outside a stage", name);
     return NULL;
   }
-  tn_published *item = published(p->stage, name);
-  if (item) {
-    free(item->text);
-    tn_params_release(item->params);
-    item->text = NULL;
-    item->params = NULL;
-    return item;
-  }
-  item = tn_take(sizeof *item);
-  item->stage = p->stage;
-  item->name = tn_copy_text(name);
-  item->next = p->published;
-  return p->published = item;
+  tn_published *item = tn_pipeline_publish(p, p->stage, name);
+  free(item->text);
+  tn_params_release(item->params);
+  item->text = NULL;
+  item->params = NULL;
+  return item;
 }
 
 static tn_status publish_text(const char *name, const char *text) {

@@ -8,11 +8,19 @@
 #include <string.h>
 
 /* Figures of the run as a whole. */
-static const char *const whole[] = {"seconds", "memory", "parameters", "state_bytes"};
+static const char *const whole[] = {"parameters", "state_bytes"}; /* in results.json */
+static const char *const cost[] = {"seconds", "memory"};          /* in cost.json */
 
 static void add(tn_run_record *record, const char *name, double value) {
   record->results = realloc(record->results, (record->result_count + 1) * sizeof *record->results);
   record->results[record->result_count++] = (tn_result){tn_copy_text(name), value};
+}
+
+static void add_numbers(tn_run_record *record, const json_t *object, const char *const *names, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const json_t *value = json_object_get(object, names[i]);
+    if (json_is_number(value)) add(record, names[i], json_number_value(value));
+  }
 }
 
 bool tn_outcome_read(const char *directory, tn_outcome_record *outcome, tn_error *error) {
@@ -33,10 +41,11 @@ bool tn_outcome_read(const char *directory, tn_outcome_record *outcome, tn_error
   json_t *value;
   json_object_foreach(results, name, value)
       add(&outcome->record, name, json_is_number(value) ? json_number_value(value) : NAN);
-  for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
-    value = json_object_get(root, whole[i]);
-    if (json_is_number(value)) add(&outcome->record, whole[i], json_number_value(value));
-  }
+  add_numbers(&outcome->record, root, whole, 2);
+  json_decref(root);
+  snprintf(path, sizeof path, "%s/cost.json", directory);
+  root = json_load_file(path, 0, NULL); /* a copy of a run may lack it */
+  add_numbers(&outcome->record, root, cost, 2);
   json_decref(root);
   return true;
 }

@@ -71,5 +71,13 @@ bool tn_declaration_failed(const tn_declaration *declaration);
 /* The declared parameters, initialised. Numbers come from the stream of (engine's seed, component, entry's
  * name), so that neither order nor threads matter. NULL and a recorded error if out of memory. */
 tn_params *tn_params_create(const tn_declaration *declaration, const char *component);
+/* A set of zeros with these entries, in this order: for sets that were saved. */
+typedef struct tn_param_layout {
+  const char *name;
+  tn_group group;
+  tn_dtype dtype; /* -1: only listed, as what is not trained is in a gradient's set */
+  tn_shape shape;
+} tn_param_layout;
+tn_params *tn_params_build(const tn_param_layout *entries, uint32_t count);
 
 #endif

@@ -61,12 +61,13 @@ static void api_release(tn_params *params) {
 
 static size_t aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
-/* Gives the entries in `order` whose dtype is not negative their place in one block of zeros. */
-static bool place(tn_params *params, const tn_dtype *dtypes, const tn_shape *shapes) {
+/* Gives the entries that are in this set their place in one block of zeros. */
+static bool place(tn_params *params, const tn_param_layout *entries) {
   size_t total = 0, at = 0;
   for (uint32_t i = 0; i < params->count; i++) {
-    size_t bytes = dtypes[i] < 0 ? 0 : tn_dtype_size(dtypes[i]);
-    for (uint32_t d = 0; d < shapes[i].ndim; d++) bytes *= (size_t)shapes[i].dim[d]; // checked when declared
+    const tn_shape *shape = &entries[i].shape;
+    size_t bytes = entries[i].dtype < 0 ? 0 : tn_dtype_size(entries[i].dtype);
+    for (uint32_t d = 0; d < shape->ndim; d++) bytes *= (size_t)shape->dim[d]; // checked when declared
     if (__builtin_add_overflow(total, aligned(bytes), &total)) total = SIZE_MAX / 2;
   }
   params->block = tn_storage_new(total ? total : 64);
@@ -78,8 +79,8 @@ static bool place(tn_params *params, const tn_dtype *dtypes, const tn_shape *sha
   memset(params->block->data, 0, total);
   for (uint32_t k = 0; k < params->count; k++) {
     param *item = &params->items[params->order[k]];
-    const tn_shape *shape = &shapes[params->order[k]];
-    tn_dtype dtype = dtypes[params->order[k]];
+    const tn_shape *shape = &entries[params->order[k]].shape;
+    tn_dtype dtype = entries[params->order[k]].dtype;
     if (dtype < 0) continue;
     tn_node *x = tn_node_view(dtype, (int32_t)shape->ndim, shape->dim, tn_storage_share(params->block),
                               (char *)params->block->data + at);
@@ -91,60 +92,54 @@ static bool place(tn_params *params, const tn_dtype *dtypes, const tn_shape *sha
   return true;
 }
 
-static tn_params *same_layout(const tn_params *model, bool trained_only) {
+tn_params *tn_params_build(const tn_param_layout *entries, uint32_t count) {
   size_t names = 0;
   char *text;
-  for (uint32_t i = 0; i < model->count; i++) names += strlen(model->items[i].name) + 1;
-  tn_params *params = params_new(model->count, names, &text);
-  tn_dtype *dtypes =
-      params ? tn_workspace_take(model->count * (sizeof(tn_dtype) + sizeof(tn_shape)) + 8) : NULL;
-  if (!dtypes) {
-    if (params) tn_storage_drop(params->memory);
-    return NULL;
-  }
-  tn_shape *shapes = (tn_shape *)(void *)((char *)dtypes + (model->count * sizeof(tn_dtype) + 7) / 8 * 8);
-  for (uint32_t i = 0; i < model->count; i++) {
-    const param *from = &model->items[i];
-    params->items[i] = (param){.name = text, .group = from->group};
-    size_t length = strlen(from->name) + 1;
-    memcpy(text, from->name, length);
+  for (uint32_t i = 0; i < count; i++) names += strlen(entries[i].name) + 1;
+  tn_params *params = params_new(count, names, &text);
+  if (!params) return NULL;
+  for (uint32_t i = 0; i < count; i++) {
+    size_t length = strlen(entries[i].name) + 1;
+    memcpy(text, entries[i].name, length);
+    params->items[i] = (param){.name = text, .group = entries[i].group};
     text += length;
-    bool present = from->tensor && (!trained_only || is_trained(from->group));
-    dtypes[i] = present ? from->tensor->t.dtype : -1;
-    shapes[i] = (tn_shape){0, {0}};
-    if (present) shapes[i] = tn_shape_of(&from->tensor->t);
   }
   sort_by_group(params);
-  bool ok = place(params, dtypes, shapes);
-  tn_workspace_give(dtypes);
-  if (ok) return params;
+  if (place(params, entries)) return params;
   api_release(params);
   return NULL;
 }
 
-tn_params *tn_params_create(const tn_declaration *d, const char *component) {
-  size_t names = 0;
-  char *text;
-  for (uint32_t i = 0; i < d->count; i++) names += strlen(d->items[i].name) + 1;
-  tn_params *params = params_new(d->count, names, &text);
-  tn_dtype *dtypes = params ? tn_workspace_take(d->count * (sizeof(tn_dtype) + sizeof(tn_shape)) + 8) : NULL;
-  if (!dtypes) {
-    if (params) tn_storage_drop(params->memory);
-    return NULL;
+static tn_params *same_layout(const tn_params *model, bool trained_only) {
+  tn_param_layout *entries = tn_workspace_take((model->count + 1) * sizeof *entries);
+  if (!entries) return NULL;
+  for (uint32_t i = 0; i < model->count; i++) {
+    const param *from = &model->items[i];
+    bool present = from->tensor && (!trained_only || is_trained(from->group));
+    entries[i] = (tn_param_layout){.name = from->name, .group = from->group, .dtype = -1};
+    if (!present) continue;
+    entries[i].dtype = from->tensor->t.dtype;
+    entries[i].shape = tn_shape_of(&from->tensor->t);
   }
-  tn_shape *shapes = (tn_shape *)(void *)((char *)dtypes + (d->count * sizeof(tn_dtype) + 7) / 8 * 8);
+  tn_params *params = tn_params_build(entries, model->count);
+  tn_workspace_give(entries);
+  return params;
+}
+
+tn_params *tn_params_create(const tn_declaration *d, const char *component) {
+  tn_param_layout *entries = tn_workspace_take((d->count + 1) * sizeof *entries);
+  if (!entries) return NULL;
   for (uint32_t i = 0; i < d->count; i++) {
     const tn_declared *item = &d->items[i];
-    size_t length = strlen(item->name) + 1;
-    memcpy(text, item->name, length);
-    params->items[i] = (param){.name = text, .group = item->group};
-    text += length;
-    dtypes[i] = item->dtype == TN_FLOAT ? tn_here->engine->precision : item->dtype;
-    shapes[i] = item->shape;
+    entries[i] =
+        (tn_param_layout){.name = item->name,
+                          .group = item->group,
+                          .dtype = item->dtype == TN_FLOAT ? tn_here->engine->precision : item->dtype,
+                          .shape = item->shape};
   }
-  sort_by_group(params);
-  bool ok = place(params, dtypes, shapes);
-  tn_workspace_give(dtypes);
+  tn_params *params = tn_params_build(entries, d->count);
+  tn_workspace_give(entries);
+  bool ok = params != NULL;
   for (uint32_t i = 0; ok && i < d->count; i++) {
     tn_node *x = params->items[i].tensor;
     uint64_t key = tn_random_key(tn_here->engine->seed, component, d->items[i].name);
