@@ -28,6 +28,7 @@ struct tn_instance {
   uint32_t copies; /* fresh instances made from it */
   tn_spec *inputs, *outputs;
   tn_declaration *declaration;
+  bool later; /* the declaration waits for a result (tn_declare_later) */
   tn_params *params;
 };
 
@@ -58,7 +59,8 @@ struct tn_pipeline {
   tn_event_log *events;      /* events.jsonl, while the run has a directory */
   double began;
   char artifact[4096];
-  tn_error *error; /* where the call that runs reports */
+  bool declare_later; /* said by the declaration that runs */
+  tn_error *error;    /* where the call that runs reports */
 };
 
 /* The running pipeline of this thread. */
