@@ -87,3 +87,22 @@ Test(darts, order_two_wants_sgd) {
                                              "arch_optimizer = optimizer.adam\n"),
                   "order");
 }
+
+#define PAST "\n[past]\nuse = loss.voting_distillation\ninterval = 1\n"
+/* The second step has the first one's weights as its teacher. */
+Test(darts, without_weight_or_teachers_distillation_changes_no_bit) {
+  double plain[64], off[64];
+  static const char *const none[] = {"distill = past\ndistill_level = both" PAST "weight = 0",
+                                     "distill = past\ndistill_level = both" PAST "teachers = 0"};
+  const uint32_t n = first_move("order = 2", plain);
+  for (int k = 0; k < 2; k++) {
+    char keys[256];
+    snprintf(keys, sizeof keys, "order = 2\n%s", none[k]);
+    first_move(keys, off);
+    for (uint32_t i = 0; i < n; i++) EXPECT_REAL(off[i], plain[i]);
+  }
+  first_move("order = 2\ndistill = past" PAST "weight = 50", off);
+  double apart = 0;
+  for (uint32_t i = 0; i < n; i++) apart += fabs(off[i] - plain[i]);
+  cr_assert(apart > 1e-12, "a teacher of the step before changes nothing");
+}
