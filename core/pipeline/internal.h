@@ -37,6 +37,7 @@ struct tn_instance {
   bool restored;         /* params are of a checkpoint; the declaration comes later */
   tn_spec *inputs, *outputs;
   tn_declaration *declaration;
+  bool later; /* the declaration waits for a result (tn_declare_later) */
   tn_params *params;
 };
 
@@ -96,7 +97,8 @@ struct tn_pipeline {
   int64_t event_bytes;  /* of it, when the checkpoint was made */
   double began;
   char artifact[4096];
-  tn_error *error; /* where the call that runs reports */
+  bool declare_later; /* said by the declaration that runs */
+  tn_error *error;    /* where the call that runs reports */
 };
 
 /* The running pipeline of this thread. */

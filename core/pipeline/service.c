@@ -61,6 +61,28 @@ static bool differ(const tn_spec *a, const tn_spec *b, char *text, size_t bytes)
   return false;
 }
 
+/* Runs the component's declaration; NULL, with a recorded error, if it fails. */
+static tn_declaration *run_declaration(const tn_component *c, const tn_spec *inputs, bool *later,
+                                       tn_status *status) {
+  tn_pipeline *p = tn_pipeline_current();
+  tn_declaration *declaration = tn_declaration_new();
+  declare_function function = declare_of(c);
+  p->declare_later = false;
+  *status = TN_OK;
+  if (function) {
+    tn_call_stack *stack = tn_enter(c, "declare");
+    *status = function(c->self, inputs, declaration);
+    /* A failure that the function did not return is still a failure. */
+    if (*status >= 0 && tn_failed()) *status = TN_ERROR_INVALID;
+    if (*status < 0) *status = tn_fail(*status, "the declaration failed without saying why");
+    tn_leave(stack);
+  }
+  *later = p->declare_later;
+  if (*status >= 0) return declaration;
+  tn_declaration_free(declaration);
+  return NULL;
+}
+
 static tn_status declare(const tn_component *c, const tn_spec *inputs, const tn_spec **outputs) {
   tn_instance *instance = instance_of(c);
   if (instance->declaration) {
@@ -70,20 +92,9 @@ static tn_status declare(const tn_component *c, const tn_spec *inputs, const tn_
     if (outputs) *outputs = instance->outputs;
     return TN_OK;
   }
-  tn_declaration *declaration = tn_declaration_new();
-  declare_function function = declare_of(c);
-  if (function) {
-    tn_call_stack *stack = tn_enter(c, "declare");
-    tn_status status = function(c->self, inputs, declaration);
-    /* A failure that the function did not return is still a failure. */
-    if (status >= 0 && tn_failed()) status = TN_ERROR_INVALID;
-    if (status < 0) status = tn_fail(status, "the declaration failed without saying why");
-    tn_leave(stack);
-    if (status < 0) {
-      tn_declaration_free(declaration);
-      return status;
-    }
-  }
+  tn_status status;
+  tn_declaration *declaration = run_declaration(c, inputs, &instance->later, &status);
+  if (!declaration) return status;
   instance->declaration = declaration;
   instance->inputs = tn_spec_clone(inputs);
   instance->outputs = tn_spec_clone(inputs);
@@ -97,12 +108,34 @@ static tn_status declare(const tn_component *c, const tn_spec *inputs, const tn_
   return TN_OK;
 }
 
+static tn_status declare_later(void) {
+  tn_pipeline_current()->declare_later = true;
+  return TN_OK;
+}
+
+/* Makes up for a declaration that had to wait. */
+static tn_status declare_now(tn_instance *instance) {
+  tn_status status;
+  tn_declaration *declaration =
+      run_declaration(&instance->component, instance->inputs, &instance->later, &status);
+  if (!declaration) return status;
+  if (instance->later) {
+    tn_declaration_free(declaration);
+    return tn_fail(TN_ERROR_MISSING, "'%s' depends on a result that no stage has published yet",
+                   instance->name);
+  }
+  tn_declaration_free(instance->declaration);
+  instance->declaration = declaration;
+  return TN_OK;
+}
+
 static tn_params *parameters(const tn_component *c) {
   tn_instance *instance = instance_of(c);
   if (!instance->declaration) {
     tn_fail(TN_ERROR_INTERNAL, "the parameters of '%s' are asked for, but no stage declared it", c->name);
     return NULL;
   }
+  if (instance->later && declare_now(instance) < 0) return NULL;
   if (instance->params && !instance->restored) return instance->params;
   tn_params *params = tn_params_create(instance->declaration, instance->name);
   if (params && instance->restored && tn_params_copy(params, instance->params) < 0) {
@@ -221,4 +254,5 @@ const tn_pipeline_service tn_pipeline_table = {
     .publish_params = publish_params,
     .params = params_of,
     .artifact = artifact,
+    .declare_later = declare_later,
 };

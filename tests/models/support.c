@@ -86,7 +86,8 @@ static double objective(const tn_component *model, tn_fields *inputs, tn_mode mo
   return value;
 }
 
-void expect_gradients(const tn_component *model, tn_fields *inputs, tn_mode mode, const char *field) {
+void expect_gradients_by(const tn_component *model, tn_fields *inputs, tn_mode mode, const char *field,
+                         double h) {
   enum { PLACES = 3 }; /* coordinates a tensor */
   tn_params *params = tn_parameters(model), *gradient = tn_params_like(params);
   cr_assert(tn_grad_params(tn_mean(tn_square(output(model, inputs, mode, field))), params, gradient) >= 0,
@@ -102,7 +103,7 @@ void expect_gradients(const tn_component *model, tn_fields *inputs, tn_mode mode
       if (i == last) continue;
       last = i;
       double *w = &tn_f64(e.tensor)[i];
-      const double at = *w, h = 1e-5;
+      const double at = *w;
       *w = at + h;
       const double above = objective(model, inputs, mode, field);
       *w = at - h;
@@ -114,6 +115,10 @@ void expect_gradients(const tn_component *model, tn_fields *inputs, tn_mode mode
     }
   }
   tn_params_release(gradient);
+}
+
+void expect_gradients(const tn_component *model, tn_fields *inputs, tn_mode mode, const char *field) {
+  expect_gradients_by(model, inputs, mode, field, 1e-5);
 }
 
 static void expect_same(const tn_tensor *x, const tn_tensor *y) {

@@ -29,6 +29,9 @@ void expect_shape(const tn_component *model, tn_fields *inputs, const char *fiel
 
 /* d mean(field^2) / d parameters against central differences, at some coordinates of every tensor. */
 void expect_gradients(const tn_component *model, tn_fields *inputs, tn_mode mode, const char *field);
+/* The same with steps of h: small where many ReLUs may turn between the two points. */
+void expect_gradients_by(const tn_component *model, tn_fields *inputs, tn_mode mode, const char *field,
+                         double h);
 /* Twice the same bits, in training and in evaluation; parameters and buffers untouched. */
 void expect_pure(const tn_component *model, const data *inputs, const char *field);
 /* In evaluation a row's result is that of the row alone. */

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+/* The models' support, for the programs of this folder. */
+#include "../models/support.c"
