@@ -28,7 +28,7 @@ static bool open_pipeline(tn_bench *bench, tn_trial *trial, const tn_setup *setu
                                        .override_count = setup->override_count,
                                        .quiet = true,
                                        .components = true,
-                                       .guard = setup->guard};
+                                       .guard = trial->guard};
   bench->pipeline = tn_pipeline_open(trial->registry, &options, &bench->error);
   free(text);
   if (!bench->pipeline) return false;

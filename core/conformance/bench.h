@@ -12,7 +12,6 @@
 
 typedef struct tn_setup {
   bool doubles; /* float64 */
-  bool guard;
   int32_t threads; /* 0: 1 */
   uint64_t seed;   /* of the run; 0: 1 */
   const char *const *overrides;
