@@ -11,7 +11,7 @@
 #include "core/pipeline/pipeline.h"
 
 typedef struct tn_setup {
-  bool doubles; /* float64 */
+  bool doubles;    /* float64 */
   int32_t threads; /* 0: 1 */
   uint64_t seed;   /* of the run; 0: 1 */
   const char *const *overrides;

@@ -95,6 +95,14 @@ static const field large[] = {
 static const field sequences[] = {{"tokens", TN_I64, VECTOR(LENGTH), TOKENS, false},
                                   {"label", TN_I64, VECTOR(LENGTH), TOKENS, false},
                                   {"logits", TN_FLOAT, {2, {LENGTH, TOKENS}}, 0, true}};
+static const field diffusion[] = {{"image", TN_FLOAT, IMAGE(1, 8, 8), 0, false},
+                                  {"noise", TN_FLOAT, VECTOR(5), 0, false},
+                                  {"time", TN_FLOAT, SCALAR, 0, false},
+                                  LABELLED(CLASSES)};
+static const field graphs[] = {{"node", TN_FLOAT, {2, {-1, 4}}, 0, false},
+                               {"edge", TN_I64, {2, {-1, 2}}, 0, false},
+                               LABELLED(CLASSES),
+                               OUTPUTS(CLASSES)};
 #define WORLD(name, fields) \
   { name, fields, TN_ARRAY_LENGTH(fields) }
 static const struct {
@@ -107,7 +115,9 @@ static const struct {
                        WORLD("vectors with targets", regression),
                        WORLD("colour images", colours),
                        WORLD("colour images of 32 x 32", large),
-                       WORLD("sequences of tokens", sequences)};
+                       WORLD("sequences of tokens", sequences),
+                       WORLD("images with noise and time", diffusion),
+                       WORLD("graphs", graphs)};
 
 const char *tn_world_name(uint32_t world) { return worlds[world].name; }
 
@@ -116,7 +126,8 @@ tn_spec *tn_world_spec(uint32_t world, bool after) {
   for (uint32_t i = 0; spec && i < worlds[world].count; i++) {
     const field *f = &worlds[world].fields[i];
     if (f->after && !after) continue;
-    tn_spec_set(spec, f->name, f->dtype, f->shape, f->classes);
+    const tn_field_spec field = {sizeof field, f->dtype, f->shape, f->classes, f->shape.dim[0] < 0};
+    tn_sdk.data->spec_set(spec, f->name, &field);
   }
   return spec;
 }
@@ -127,7 +138,8 @@ static void fill_row(const tn_trial *trial, const char *name, const tn_field_spe
   for (int64_t i = 0; i < numel; i++) {
     const uint64_t key = (uint64_t)(row * numel + i);
     double value = tn_trial_normal(trial, name, key);
-    if (strcmp(name, "image") == 0 || strcmp(name, "target") == 0) value = tn_trial_uniform(trial, name, key);
+    if (strcmp(name, "image") == 0 || strcmp(name, "target") == 0 || strcmp(name, "time") == 0)
+      value = tn_trial_uniform(trial, name, key);
     if (strcmp(name, "weight") == 0) value = 0.5 + tn_trial_uniform(trial, name, key);
     if (strcmp(name, "probability") == 0) value = exp(value);
     if (x->dtype == TN_I64) value = (double)row;
@@ -147,11 +159,40 @@ static void fill_row(const tn_trial *trial, const char *name, const tn_field_spe
   }
 }
 
+/* Rings of three to five nodes, their edges both ways round. */
+static int64_t ring_of(int64_t row) { return 3 + row % 3; }
+static void add_rings(const tn_trial *trial, tn_fields *fields, const char *name, const tn_field_spec *f,
+                      const int64_t *index, int64_t n) {
+  const bool edges = f->dtype == TN_I64;
+  const int64_t width = f->shape.dim[1], each = edges ? 2 : 1;
+  char offset[64];
+  tn_tensor *offsets = tn_empty(TN_I64, TN_SHAPE(n + 1));
+  int64_t total = 0;
+  for (int64_t i = 0; i <= n; i++) {
+    tn_i64(offsets)[i] = total;
+    if (i < n) total += each * ring_of(index[i]);
+  }
+  tn_tensor *x = tn_empty(f->dtype, TN_SHAPE(total, width));
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t k = 0, nodes = ring_of(index[i]); k < nodes; k++) {
+      const int64_t at = tn_i64(offsets)[i] + each * k, next = (k + 1) % nodes;
+      if (edges) memcpy(tn_i64(x) + at * width, (int64_t[]){k, next, next, k}, 4 * sizeof(int64_t));
+      if (!edges) fill_row(trial, name, f, 5 * index[i] + k, width, x, at * width);
+    }
+  snprintf(offset, sizeof offset, "%s.offset", name);
+  tn_fields_set(fields, name, x);
+  tn_fields_set(fields, offset, offsets);
+}
+
 tn_fields *tn_world_fields(const tn_trial *trial, const tn_spec *spec, const int64_t *index, int64_t n) {
   tn_fields *fields = tn_fields_new();
   for (uint32_t i = 0; i < tn_spec_count(spec); i++) {
     const char *name;
     const tn_field_spec *f = tn_spec_at(spec, i, &name);
+    if (f->ragged) {
+      add_rings(trial, fields, name, f, index, n);
+      continue;
+    }
     tn_shape shape = {f->shape.ndim + 1, {n}};
     int64_t numel = 1;
     for (uint32_t d = 0; d < f->shape.ndim; d++) numel *= shape.dim[d + 1] = f->shape.dim[d];

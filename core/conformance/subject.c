@@ -53,11 +53,14 @@ static const tn_class *class_of(tn_trial *trial, const char *full) {
   return cls;
 }
 
+/* A path, or a list of texts, which are files where they are required. */
+static bool names_file(const tn_param *p) { return p->type == TN_PARAM_PATH || p->type == TN_PARAM_STRINGS; }
+
 static uint32_t required_count(const tn_class *cls, bool paths) {
   uint32_t count = 0;
   for (uint32_t i = 0; i < cls->param_count; i++) {
     const tn_param p = tn_class_param(cls, i);
-    count += (p.flags & TN_PARAM_REQUIRED) && (!paths || p.type == TN_PARAM_PATH);
+    count += (p.flags & TN_PARAM_REQUIRED) && (!paths || names_file(&p));
   }
   return count;
 }
@@ -72,7 +75,7 @@ static bool required(tn_trial *trial, const tn_param *p, uint32_t *path, uint32_
     if (name) fprintf(out, "%s = %s\n", p->key, name);
     return name != NULL;
   }
-  if (p->type == TN_PARAM_PATH) {
+  if (names_file(p)) {
     uint32_t choice = trial->samples;
     for (uint32_t i = 0; i < *path; i++) choice /= tn_sample_count;
     ++*path;

@@ -24,7 +24,7 @@ typedef struct tn_trial {
   const char *run;         /* a run directory */
   uint64_t seed;
   char lacking[160]; /* why it cannot be composed */
-  bool guard; /* all pipelines in memory that shows writes past it */
+  bool guard;        /* all pipelines in memory that shows writes past it */
   bool composed;
   char *sections;   /* INI text of the subject and all it refers to; NULL: not composed yet */
   uint32_t samples; /* which sample files its required paths name */

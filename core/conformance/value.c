@@ -18,7 +18,10 @@ static double lowest(const tn_param *p) {
   if (!(p->flags & TN_PARAM_MIN_EXCLUSIVE)) return whole(p) ? ceil(p->min) : p->min;
   return whole(p) ? floor(p->min) + 1 : fmax(nextafter(p->min, INFINITY), p->min == 0 ? DBL_MIN : -INFINITY);
 }
+/* Larger whole numbers are sizes that would be made: rows, widths. */
+enum { LARGEST = 4096 };
 static double highest(const tn_param *p) {
+  if (whole(p) && p->max > LARGEST && p->min < LARGEST) return LARGEST;
   if (!isfinite(p->max)) return whole(p) ? 1e6 : 1e12;
   if (!(p->flags & TN_PARAM_MAX_EXCLUSIVE)) return whole(p) ? floor(p->max) : p->max;
   return whole(p) ? ceil(p->max) - 1 : nextafter(p->max, -INFINITY);
