@@ -3,13 +3,19 @@
 _tenon() {
   local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]}
   if [ "$COMP_CWORD" = 1 ]; then
-    COMPREPLY=($(compgen -W 'run check graph list info new help --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'run check graph list info test new help --help --version' -- "$word"))
     return
   fi
   case $command in
   info) COMPREPLY=($(compgen -W "$(tenon list 2>/dev/null | grep -oE '[a-z0-9_]+\.[a-z0-9_]+')" -- "$word")) ;;
   list | new) [ "$COMP_CWORD" = 2 ] && COMPREPLY=($(compgen -W 'dataset sampler transform model loss optimizer gradient
     weighting schedule metric predictor environment problem solver search stage observer communicator' -- "$word")) ;;
+  test)
+    case $word in
+    -*) COMPREPLY=($(compgen -W '--check --seed --fast --with --limit --junit --fuzz --list --help' -- "$word")) ;;
+    *) compopt -o filenames; COMPREPLY=($(compgen -f -X '!*.so' -- "$word") $(compgen -d -- "$word")) ;;
+    esac
+    ;;
   run | check | graph)
     case $word in
     -*) COMPREPLY=($(compgen -W '--plugin --directory --smoke --quiet --profile --trap-nan --output --help' -- "$word")) ;;

@@ -17,6 +17,7 @@ static const struct {
     {"info", tn_command_info, "describe a component or a kind"},
     {"compare", tn_command_compare, "compare the arms of a sweep, or runs"},
     {"reproduce", tn_command_reproduce, "run files that make claims, and judge them"},
+    {"test", tn_command_test, "check that a plugin keeps what its kinds promise"},
     {"new", tn_command_new, "write the skeleton of a plugin"},
 };
 

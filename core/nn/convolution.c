@@ -80,9 +80,11 @@ void tn_lay_out_columns(tn_conv_pack *p, int64_t extent, int64_t outputs) {
   }
 }
 
+/* Of the flat strip of a job: its rows with the columns between them. */
+static int64_t strip_length(const tn_conv_job *j) { return (j->size[0] - 1) * j->columns + j->size[1]; }
+
 static size_t flat_bytes(const plan *p, const tn_conv_job *j) {
-  int64_t length = (j->size[0] - 1) * j->columns + j->size[1];
-  return (size_t)(8 * (tn_ceil_div(length, p->k->vector) * p->k->vector)) * p->g.size;
+  return (size_t)(8 * (tn_ceil_div(strip_length(j), p->k->vector) * p->k->vector)) * p->g.size;
 }
 
 static void finish_plan(plan *p) {
@@ -202,7 +204,7 @@ static bool forward(const geometry *g, const tn_node *x, const tn_node *w, const
   p.jobs = &job;
   p.direct = phases == 1 && pack->plane == g->in[0] * g->in[1] && pack->columns == g->in[1] &&
              g->padding[0] == 0 && g->padding[1] == 0;
-  int64_t image = g->c * pack->plane, over = job.plane % p.k->vector ? p.k->vector : 0;
+  int64_t image = g->c * pack->plane, over = strip_length(&job) % p.k->vector ? p.k->vector : 0;
   p.outside = image > 0 ? (g->n * image - over) / image : 0; // reading past the last image is not allowed
   finish_plan(&p);
   bool ok = run_plan(&p);
@@ -324,7 +326,7 @@ static bool backward_input(const geometry *g, const tn_node *gy, const tn_node *
     }
   if (taps == 0) p.clear = true;
   p.direct = phases == 1 && area == 1 && g->padding[0] == 0 && g->padding[1] == 0;
-  int64_t image = g->o * pack->plane, over = p.jobs[0].plane % p.k->vector ? p.k->vector : 0;
+  int64_t image = g->o * pack->plane, over = strip_length(&p.jobs[0]) % p.k->vector ? p.k->vector : 0;
   p.outside = image > 0 ? (g->n * image - over) / image : 0;
   finish_plan(&p);
   bool ok = run_plan(&p);

@@ -2,6 +2,7 @@
 /* From sections to components: making instances, resolving references between them. */
 #include "core/pipeline/internal.h"
 #include "core/config/memory.h"
+#include "core/tensor/guard.h"
 #include <stdlib.h>
 #include <string.h>
 #include <tenon/dataset.h>
@@ -29,6 +30,12 @@ tn_status tn_pipeline_failure(tn_pipeline *p, const tn_component *component, con
   return status;
 }
 
+static void *take_self(const tn_pipeline *p, size_t bytes) {
+  if (!p->guarded) return tn_take(bytes);
+  void *self = tn_guard_take(bytes, _Alignof(max_align_t));
+  return self ? self : tn_take(SIZE_MAX / 2); /* says that memory is out, and ends */
+}
+
 static tn_instance *new_instance(tn_pipeline *p, const tn_class *cls, const char *name,
                                  const tn_section *section, const tn_key *key) {
   tn_instance *instance = tn_take(sizeof *instance);
@@ -36,6 +43,7 @@ static tn_instance *new_instance(tn_pipeline *p, const tn_class *cls, const char
   *place = instance;
   p->instance_count++;
   instance->section = section;
+  instance->guarded = p->guarded;
   instance->name = tn_copy_text(name);
   instance->part = tn_copy_text("");
   instance->bound = tn_bound_new();
@@ -45,7 +53,7 @@ static tn_instance *new_instance(tn_pipeline *p, const tn_class *cls, const char
                                                        : 0,
                                        .cls = cls,
                                        .vtable = cls->vtable,
-                                       .self = tn_take(cls->instance_size),
+                                       .self = take_self(p, cls->instance_size),
                                        .name = instance->name,
                                        .part = instance->part,
                                        .file = section ? section->file
@@ -284,7 +292,7 @@ void tn_instance_free(tn_instance *instance) {
     if (instance->declaration) tn_declaration_free(instance->declaration);
     tn_spec_release(instance->inputs);
     tn_spec_release(instance->outputs);
-    free(instance->component.self);
+    (instance->guarded ? tn_guard_give : free)(instance->component.self);
     tn_bound_free(instance->bound);
   }
   free(instance->name);

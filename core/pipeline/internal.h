@@ -28,6 +28,7 @@ struct tn_instance {
   const tn_section *section;
   tn_bound *bound;
   char *name, *part;
+  bool guarded;          /* self lies in memory of guard.h */
   bool making;           /* between allocation and the end of create: meeting it again is a circle */
   uint32_t copies;       /* fresh instances made from it */
   tn_instance *original; /* of a fresh instance */
@@ -66,7 +67,7 @@ struct tn_pipeline {
   tn_bound *bound;
   char *name;
   char *directory; /* NULL: nothing is written */
-  bool smoke, resume, checked, running, profiled, trap_nan;
+  bool smoke, resume, checked, running, profiled, trap_nan, components, guarded;
   tn_profile *profile; /* of the last run; NULL: none was wanted */
   int64_t seed;
   int32_t precision;

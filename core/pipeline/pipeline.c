@@ -88,6 +88,7 @@ static tn_status open_settings(tn_pipeline *p, const tn_pipeline_options *option
   if (s.threads > 0) omp_set_num_threads((int)s.threads);
   p->engine = tn_engine_create((uint64_t)p->seed, p->precision);
   if (!p->engine) return tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
+  if (p->guarded) tn_engine_guard(p->engine);
   p->former_engine = tn_engine_enter(p->engine);
 
   const tn_param *param = &setting_params[TN_ARRAY_LENGTH(setting_params) - 1];
@@ -108,6 +109,7 @@ static tn_status open_sections(tn_pipeline *p, tn_error *error) {
   p->stages = tn_take((p->stage_names.count + 1) * sizeof(const tn_component *));
   const tn_section *section = tn_config_find(p->config, "pipeline");
   const tn_key *stages = tn_section_find(section, "stages");
+  if (p->stage_names.count == 0 && p->components) return TN_OK;
   if (p->stage_names.count == 0)
     return tn_error_set(error, TN_ERROR_INVALID, section->file, stages ? stages->line : section->line,
                         "[pipeline] has no stages; expected 'stages = train, test' or the like");
@@ -125,11 +127,15 @@ static tn_status open_sections(tn_pipeline *p, tn_error *error) {
   return TN_OK;
 }
 
-tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *options, tn_error *error) {
+void tn_pipeline_start(void) {
   tn_host_start();
   tn_host_register(TN_PIPELINE_SERVICE, &tn_pipeline_table);
   tn_host_register(TN_REPORT_SERVICE, &tn_report_table);
   tn_host_register(TN_COMM_SERVICE, &tn_comm_table);
+}
+
+tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *options, tn_error *error) {
+  tn_pipeline_start();
   tn_pipeline *p = tn_box_place(options->box, sizeof *p, offsetof(tn_pipeline, context.stack));
   const bool boxed = p != NULL;
   if (!p) p = tn_take(sizeof *p);
@@ -144,6 +150,8 @@ tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *
   p->override_count = options->override_count;
   p->plugins = options->plugins;
   p->plugin_count = options->plugin_count;
+  p->components = options->components;
+  p->guarded = options->guard;
   p->bound = tn_bound_new();
   p->began = tn_seconds();
   p->context.quiet = options->quiet;

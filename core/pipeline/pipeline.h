@@ -26,8 +26,12 @@ typedef struct tn_pipeline_options {
   bool quiet;            /* no observers but those that write files, no warnings */
   bool profile;          /* measure components and operations; DIR/trace.json, tn_pipeline_print_profile */
   bool trap_nan;         /* stop at the first operation that makes a non-finite number from finite ones */
+  bool components;       /* components only: no stages are needed; it is not run */
+  bool guard;            /* tensors and instances lie in memory that shows writes past them (guard.h) */
 } tn_pipeline_options;
 
+/* Offers the services of this folder; before a plugin is loaded that may ask for them. Idempotent. */
+void tn_pipeline_start(void);
 /* Loads the file and makes every section's component, in the order of the file; references make what they
  * need first. NULL and an error if anything is wrong. The registry must outlive the pipeline. */
 tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *options, tn_error *error);

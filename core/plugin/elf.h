@@ -8,5 +8,8 @@
 
 /* false: `reason` says why not, without the file's name. */
 bool tn_elf_check(const char *file, char *reason, size_t bytes);
+/* Is every undefined symbol of a shared object that can be loaded in one of the libraries that it names itself,
+ * and not only in what this program happens to have loaded? */
+bool tn_elf_symbols(const char *file, char *reason, size_t bytes);
 
 #endif

@@ -37,6 +37,9 @@ tn_dtype tn_engine_precision(const tn_engine *engine);
 /* "base", "avx2" or "avx512": recorded in the lock file. */
 const char *tn_engine_cpu(const tn_engine *engine);
 
+/* From now on every new tensor lies in memory of its own that shows writes past it (guard.h); slow. [main] */
+void tn_engine_guard(tn_engine *engine);
+
 typedef struct tn_engine_statistics {
   size_t bytes_in_use;   /* of tensors alive */
   size_t bytes_high;     /* the most there ever were */

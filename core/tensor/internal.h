@@ -124,6 +124,7 @@ struct tn_engine {
   uint64_t epoch; /* of walks */
   tn_node poison;
   unsigned char nothing[256]; /* what the poisoned tensor points to */
+  bool guarded;               /* new tensors end at a page that nobody may touch */
 };
 
 extern _Thread_local tn_thread *tn_here __attribute__((tls_model("initial-exec")));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Blocks of memory, recycled by size class, so that a training step in a steady state never calls malloc. */
 #define _DEFAULT_SOURCE 1
+#include "guard.h"
 #include "internal.h"
 
 #include <sys/mman.h>
@@ -83,8 +84,16 @@ static tn_storage *block_new(tn_thread *thread, int32_t c, size_t bytes) {
   return block;
 }
 
+static tn_storage *guarded_new(size_t bytes) {
+  void *data = tn_guard_take(bytes, ALIGNMENT);
+  tn_storage *storage = data ? tn_storage_wrap(data, bytes, tn_guard_give, data) : NULL;
+  if (!storage) tn_guard_give(data);
+  return storage;
+}
+
 tn_storage *tn_storage_new(size_t bytes) {
   tn_thread *thread = tn_here;
+  if (thread->engine->guarded) return guarded_new(bytes);
   int32_t c = class_of(bytes);
   if (c >= TN_CLASSES) return NULL;
   tn_storage *block = thread->free_blocks[c];

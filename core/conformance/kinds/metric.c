@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+/* Metrics: accumulated over batches, merged over processes. */
+#include "core/conformance/drivers.h"
+#include "core/conformance/subject.h"
+#include <math.h>
+#include <string.h>
+#include <tenon/dataset.h>
+#include <tenon/loss.h>
+#include <tenon/metric.h>
+#include <tenon/model.h>
+
+enum { BATCH = 9, MOST = 256 };
+
+typedef struct figures {
+  tn_metric_sink sink; /* first: the sink is the figures */
+  uint32_t count;
+  char names[MOST][48];
+  double values[MOST];
+} figures;
+static void take(tn_metric_sink *sink, const char *name, double value) {
+  figures *f = (figures *)sink;
+  if (f->count == MOST) return;
+  snprintf(f->names[f->count], sizeof f->names[0], "%s", name);
+  f->values[f->count++] = value;
+}
+
+static tn_status prepare(tn_bench *bench, const tn_component *c) {
+  if (!tn_metric_accumulates(c)) return tn_fail(TN_ERROR_INVALID, "it only probes models");
+  const tn_status status = tn_metric_declare(c, bench->inputs);
+  if (status >= 0) tn_metric_reset(c);
+  return status;
+}
+
+static tn_status values_of(const tn_component *c, figures *f) {
+  *f = (figures){{sizeof f->sink, take}, 0, {{0}}, {0}};
+  return tn_metric_values(c, &f->sink);
+}
+
+static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
+  static figures f;
+  tn_status status = tn_metric_update(c, tn_bench_fields(bench, unit * BATCH, BATCH));
+  if (status >= 0) status = values_of(c, &f);
+  if (status < 0) return status;
+  for (uint32_t i = 0; i < f.count; i++) {
+    tn_digest_text(&bench->digest, f.names[i]);
+    tn_digest_real(&bench->digest, f.values[i]);
+  }
+  return TN_OK;
+}
+
+static void update(tn_bench *bench, const tn_component *c, int64_t first) {
+  tn_scope_open();
+  tn_trial_expect(tn_metric_update(c, tn_bench_fields(bench, first, BATCH)), "update");
+  tn_scope_close();
+}
+static void expect_equal(const figures *a, const figures *b, const char *what) {
+  if (a->count != b->count) tn_trial_fail("%s: %u figures and %u", what, a->count, b->count);
+  for (uint32_t i = 0; i < a->count; i++)
+    if (!(fabs(a->values[i] - b->values[i]) <= 1e-6 * (1 + fabs(a->values[i]))) &&
+        !(isnan(a->values[i]) && isnan(b->values[i])))
+      tn_trial_fail("%s: '%s' is %.9g and %.9g", what, a->names[i], a->values[i], b->values[i]);
+}
+
+static void merge(tn_trial *t) {
+  static figures whole, halves;
+  tn_bench bench;
+  tn_bench_ready(&bench, t, NULL);
+  const tn_metric *table = bench.subject->vtable;
+  if (!TN_HAS(table, tn_metric, merge)) tn_trial_absent("it cannot be merged");
+  update(&bench, bench.subject, 0);
+  update(&bench, bench.subject, BATCH);
+  update(&bench, bench.subject, 5 * BATCH);
+  tn_trial_expect(values_of(bench.subject, &whole), "values");
+  tn_metric_reset(bench.subject);
+  update(&bench, bench.subject, 0);
+  update(&bench, bench.other, BATCH);
+  update(&bench, bench.other, 5 * BATCH);
+  tn_trial_expect(table->merge(bench.subject->self, bench.other->self), "merge");
+  tn_trial_expect(values_of(bench.subject, &halves), "values");
+  expect_equal(&whole, &halves, "the whole and two merged halves");
+  tn_bench_close(&bench);
+}
+
+static void reset(tn_trial *t) {
+  static figures first, second;
+  tn_bench bench;
+  tn_bench_ready(&bench, t, NULL);
+  update(&bench, bench.subject, 0);
+  tn_trial_expect(values_of(bench.subject, &first), "values");
+  if (first.count == 0) tn_trial_fail("it reports no figure");
+  update(&bench, bench.subject, 3 * BATCH);
+  tn_metric_reset(bench.subject);
+  update(&bench, bench.subject, 0);
+  tn_trial_expect(values_of(bench.subject, &second), "values");
+  expect_equal(&first, &second, "a batch alone and the same after reset");
+  tn_bench_close(&bench);
+}
+
+static void report(tn_trial *t) {
+  tn_bench bench;
+  tn_bench_ready(&bench, t, NULL);
+  update(&bench, bench.subject, 0);
+  tn_scope_open();
+  tn_trial_expect(tn_metric_report(bench.subject), "report");
+  tn_scope_close();
+  tn_bench_close(&bench);
+}
+
+/* Probing metrics look at a small model on a small data set. */
+static void probe(tn_trial *t) {
+  static figures first, second;
+  tn_bench bench;
+  const char *data = tn_data_section(t, TN_DATA_NUMBERS), *model = tn_subject_provide(t, TN_MODEL),
+             *loss = tn_subject_provide(t, TN_LOSS);
+  if (!data || !model || !loss) tn_trial_skip("no data set, model or loss is installed to probe");
+  tn_subject_compose(t);
+  if (!tn_bench_open(&bench, t, NULL)) tn_trial_fail("%s", bench.error.text);
+  if (!tn_metric_probes(bench.subject)) tn_trial_absent("it does not probe models");
+  const tn_component *m = tn_bench_find(&bench, model), *l = tn_bench_find(&bench, loss);
+  tn_spec *spec = tn_spec_new();
+  const tn_spec *outputs;
+  tn_scope_open();
+  tn_trial_expect(tn_dataset_describe(tn_bench_find(&bench, data), spec), "describe");
+  tn_trial_expect(tn_declare_component(m, spec, &outputs), "declare");
+  tn_trial_expect(tn_declare_component(l, outputs, NULL), "declare");
+  const tn_references none = {NULL, 0};
+  const tn_metric_probe p = {.size = sizeof p,
+                             .model = m,
+                             .params = tn_parameters(m),
+                             .loss = l,
+                             .data = tn_bench_find(&bench, data),
+                             .transforms = &none};
+  first.sink = second.sink = (tn_metric_sink){sizeof(tn_metric_sink), take};
+  tn_status status = tn_metric_measure(bench.subject, &p, &first.sink);
+  if (status < 0 && tn_failed()) tn_trial_skip("it refuses a perceptron: %s", tn_trial_message());
+  tn_trial_expect(status, "measure");
+  tn_trial_expect(tn_metric_measure(bench.subject, &p, &second.sink), "measure");
+  expect_equal(&first, &second, "the same measured twice");
+  tn_scope_close();
+  tn_spec_release(spec);
+  tn_bench_close(&bench);
+}
+
+static const tn_check checks[] = {
+    {"merge", "merging two halves gives the whole", merge},
+    {"reset", "reset forgets everything", reset},
+    {"report", "it can report what it accumulated", report},
+    {"probe", "probing the same model twice gives the same figures", probe},
+};
+const tn_driver tn_driver_metric = {.kind = TN_METRIC,
+                                    .inputs = TN_INPUTS_AFTER,
+                                    .prepare = prepare,
+                                    .work = work,
+                                    .checks = checks,
+                                    .check_count = TN_ARRAY_LENGTH(checks)};

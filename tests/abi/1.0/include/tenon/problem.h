@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/* Kind tenon.problem/1: decision variables, objectives, and what is known of their structure.
+ *
+ * The core interface is a vector problem. Problems over other things (programs, architectures, tours) offer
+ * the extension TN_PROBLEM_GENOME; further structure (blocks, columns, constraints) is offered through
+ * extensions that the plugins concerned define. */
+#ifndef TENON_PROBLEM_H
+#define TENON_PROBLEM_H
+
+#include <tenon/plugin.h>
+
+#define TN_PROBLEM "tenon.problem/1"
+
+typedef struct tn_problem_info {
+  uint32_t size;
+  uint32_t objectives; /* to be minimised; at least 1 */
+  int64_t variables;   /* 0: genome problems */
+  int64_t constraints; /* inequality constraints g(x) <= 0, reported after the objectives */
+  double optimum;      /* best known value of a single objective; NAN if unknown */
+  const double *lower; /* (variables) bounds; NULL: unbounded */
+  const double *upper;
+  const double
+      *step; /* (variables) grid step of discrete variables, 0 for continuous; NULL: all continuous */
+} tn_problem_info;
+
+typedef struct tn_problem {
+  uint32_t size;
+  /* REQUIRED */
+  /* [main] Pointers are the instance's and live as long as it does. */
+  tn_status (*describe)(void *self, tn_problem_info *info);
+  /* OPTIONAL, but a vector problem has evaluate */
+  /* [worker] Objectives, then constraints, of n points (n, variables) -> (n, objectives + constraints). */
+  tn_status (*evaluate)(void *self, const double *points, int64_t n, double *values);
+  /* [worker] Gradient of the single objective at one point; returns its value through `value`. Default: none.
+   */
+  tn_status (*gradient)(void *self, const double *point, double *gradient, double *value);
+  /* [main] A point to start from (variables). Default: the middle of the bounds, or zeros. */
+  tn_status (*start)(void *self, double *point, tn_rng *rng);
+  /* [main] The point as text for people. Default: its numbers. */
+  tn_status (*print)(void *self, const double *point, char *text, size_t bytes);
+} tn_problem;
+
+/* Extension "tenon.problem.genome/1": candidates are byte strings that only the problem understands. Written
+ * to memory that the problem gets from tn_alloc and the caller frees with tn_free. */
+#define TN_PROBLEM_GENOME "tenon.problem.genome/1"
+typedef struct tn_genome {
+  void *data;
+  size_t bytes;
+} tn_genome;
+typedef struct tn_problem_genome {
+  uint32_t size;
+  tn_status (*initial)(void *self, tn_genome *child); /* [main] the warm start; missing: random */
+  tn_status (*random)(void *self, tn_rng *rng, tn_genome *child);
+  tn_status (*mutate)(void *self, const tn_genome *parent, tn_rng *rng, tn_genome *child);
+  tn_status (*crossover)(void *self, const tn_genome *a, const tn_genome *b, tn_rng *rng,
+                         tn_genome *child); /* may be NULL */
+  /* [worker] Objectives (to be minimised) and constraints; deterministic. Infinite if the candidate fails. */
+  tn_status (*evaluate)(void *self, const tn_genome *candidate, double *values);
+  uint64_t (*hash)(void *self,
+                   const tn_genome *candidate); /* equal for candidates that behave alike; may be NULL */
+  tn_status (*print)(void *self, const tn_genome *candidate, char **text); /* tn_alloc'd */
+  tn_status (*parse)(void *self, const char *text, tn_genome *candidate);  /* may be NULL */
+} tn_problem_genome;
+
+#endif

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+/* tenon.report/1: what a run has to say. Stages and components emit events; observers receive them
+ * (observer.h), the run directory keeps them, and the report draws them. Ownership: an event and all it
+ * points to belong to the emitter and are valid during the call only. Threads: [main]. */
+#ifndef TENON_REPORT_H
+#define TENON_REPORT_H
+
+#include <tenon/data.h>
+
+#define TN_REPORT_SERVICE "tenon.report/1"
+
+/* Every event has a type, the stage it comes from, and the part of the union that belongs to its type. */
+typedef int32_t tn_event_type;
+enum {
+  TN_EVENT_RUN_BEGIN = 1,
+  TN_EVENT_RUN_END = 2, /* text: "finished", "interrupted" or the error */
+  TN_EVENT_STAGE_BEGIN = 3,
+  TN_EVENT_STAGE_END = 4, /* scalars: the stage's results */
+  TN_EVENT_STEP = 5,      /* scalars of one step: loss, lr, accuracy ...; a point on curves */
+  TN_EVENT_RESULT = 6,    /* scalars: final figures, also for expectations and tables */
+  TN_EVENT_TABLE = 7,
+  TN_EVENT_MATRIX = 8,     /* a heat map or confusion matrix */
+  TN_EVENT_IMAGES = 9,     /* tensor (n, channels, height, width), values in [0, 1], channels 1 or 3 */
+  TN_EVENT_GRAPH = 10,     /* text: edges, one a line: `from -> to : label` */
+  TN_EVENT_SCATTER = 11,   /* tensor (n, 2); or (n, 3) with a class number in the third column */
+  TN_EVENT_HISTOGRAM = 12, /* tensor (n): the values */
+  TN_EVENT_TEXT = 13
+};
+
+typedef struct tn_scalar_value {
+  const char *name;
+  double value;
+} tn_scalar_value;
+
+typedef struct tn_event {
+  uint32_t size;
+  tn_event_type type;
+  const char *stage; /* set by the host */
+  double seconds;    /* since the run began; set by the host */
+  const char *name;  /* of the table, matrix, picture ...; NULL for steps */
+  const char *title; /* for people; NULL: the name */
+  tn_progress progress;
+  const tn_scalar_value *scalars;
+  uint32_t scalar_count;
+  const char *text;
+  const tn_tensor *tensor; /* MATRIX (rows, columns), IMAGES, SCATTER, HISTOGRAM: float32 or float64 */
+  /* TABLE: cells row by row. MATRIX: labels may be NULL. */
+  uint32_t rows, columns;
+  const char *const *row_labels;
+  const char *const *column_labels;
+  const char *const *cells;      /* TABLE: rows x columns texts */
+  const char *x_label, *y_label; /* axes of MATRIX, SCATTER, HISTOGRAM */
+} tn_event;
+
+typedef struct tn_report_service {
+  uint32_t size;
+  void (*emit)(const tn_event *event);
+} tn_report_service;
+
+static inline void tn_emit(const tn_event *event) { tn_sdk.report->emit(event); }
+static inline tn_event tn_event_of(tn_event_type type, const char *name) {
+  tn_event event;
+  __builtin_memset(&event, 0, sizeof event);
+  event.size = sizeof event;
+  event.type = type;
+  event.name = name;
+  return event;
+}
+/* A point on the stage's curves. */
+static inline void tn_emit_step(const tn_progress *progress, const tn_scalar_value *scalars, uint32_t count) {
+  tn_event event = tn_event_of(TN_EVENT_STEP, NULL);
+  event.progress = *progress;
+  event.scalars = scalars;
+  event.scalar_count = count;
+  tn_emit(&event);
+}
+/* A final figure of the stage: `STAGE.NAME` in [expect], in tables and in results.json. */
+static inline void tn_emit_result(const char *name, double value) {
+  tn_scalar_value scalar = {name, value};
+  tn_event event = tn_event_of(TN_EVENT_RESULT, NULL);
+  event.scalars = &scalar;
+  event.scalar_count = 1;
+  tn_emit(&event);
+}
+
+#endif
