@@ -6,6 +6,7 @@
 #include <tenon/optimizer.h>
 #include <tenon/schedule.h>
 #include <tenon/search.h>
+#include <tenon/supernet.h>
 
 struct stage {
   const tn_component *data, *model, *loss, *optimizer, *schedule, *search;
@@ -43,6 +44,9 @@ static tn_status stage_check(void *self) {
   const struct stage *stage = self;
   if (stage->steps > 0 && stage->epochs > 0)
     return tn_fail(TN_ERROR_INVALID, "give steps or epochs, not both");
+  if (!tn_extension(stage->model, TN_SUPERNET))
+    return tn_fail(TN_ERROR_INVALID, "'%s' is no supernet: expected a model such as model.darts_supernet",
+                   stage->model->name);
   tn_spec *own;
   const tn_spec *fields;
   tn_status status = pass_declare_data(stage->data, &stage->transforms, &own, &fields);
