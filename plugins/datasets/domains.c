@@ -101,21 +101,8 @@ static tn_status choose_rows(struct domains *data) {
   return order && data->rows ? TN_OK : TN_ERROR_MEMORY;
 }
 
-static tn_status check_base(const struct domains *data) {
-  tn_spec *spec = tn_spec_new();
-  tn_status status = spec ? tn_dataset_describe(data->data, spec) : TN_ERROR_MEMORY;
-  const tn_field_spec *image = status < 0 ? NULL : tn_spec_get(spec, "image");
-  const tn_field_spec *label = image && data->colours ? tn_spec_get(spec, "label") : NULL;
-  if (status >= 0 && (!image || (data->colours && !label))) status = TN_ERROR_MISSING;
-  if (status >= 0 && data->colours && (image->shape.dim[0] != 1 || label->classes != 10))
-    status = tn_fail(TN_ERROR_SHAPE, "'%s' has no grey images of ten classes", data->data->name);
-  tn_spec_release(spec);
-  return status;
-}
-
 static tn_status domains_create(void *self) {
-  tn_status status = check_base(self);
-  if (status == TN_OK) status = order_levels(self);
+  const tn_status status = order_levels(self);
   return status == TN_OK ? choose_rows(self) : status;
 }
 static tn_status colored_digits_create(void *self) {
@@ -164,6 +151,10 @@ static tn_status domains_describe(void *self, const char *part, tn_spec *spec) {
   if (!image) return TN_ERROR_MISSING;
   if (data->colours) {
     const tn_shape shape = image->shape;
+    const tn_field_spec *label = tn_spec_get(spec, "label");
+    if (!label) return TN_ERROR_MISSING;
+    if (shape.dim[0] != 1 || label->classes != 10)
+      return tn_fail(TN_ERROR_SHAPE, "'%s' has no grey images of ten classes", data->data->name);
     tn_spec_set(spec, "image", TN_FLOAT, TN_SHAPE(2, shape.dim[1], shape.dim[2]), 0);
     tn_spec_set(spec, "label", TN_I64, (tn_shape){0, {0}}, 2);
   }
