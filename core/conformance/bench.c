@@ -40,6 +40,7 @@ static bool open_pipeline(tn_bench *bench, tn_trial *trial, const tn_setup *setu
 static uint32_t world_count(const tn_trial *trial) {
   switch (trial->driver->inputs) {
   case TN_INPUTS_NONE: return 1;
+  case TN_INPUTS_BASE:
   case TN_INPUTS_DATA: return TN_DATA_TEXT + 1;
   default: return TN_WORLDS;
   }
@@ -48,7 +49,7 @@ static uint32_t world_count(const tn_trial *trial) {
 /* false: this world is not to be had. */
 static bool enter_world(tn_bench *bench, uint32_t world) {
   tn_trial *trial = bench->trial;
-  if (trial->driver->inputs == TN_INPUTS_NONE) return true;
+  if (trial->driver->inputs <= TN_INPUTS_BASE) return true;
   if (trial->driver->inputs != TN_INPUTS_DATA) {
     bench->inputs = tn_world_spec(world, trial->driver->inputs == TN_INPUTS_AFTER);
     return bench->inputs != NULL;
@@ -82,16 +83,20 @@ static void add_data(tn_trial *trial) {
     (void)tn_data_section(trial, (tn_data_set)i);
 }
 
+static void recompose(tn_trial *trial) {
+  free(trial->sections);
+  trial->sections = NULL;
+  trial->composed = false;
+}
+
 /* Which sample files the required paths take: the first with which the component can be made. */
 static void find_samples(tn_trial *trial) {
   const uint32_t choices = tn_subject_choices(trial);
   tn_bench bench;
   char first[256] = "";
   for (uint32_t i = 0; i < choices && choices > 1; i++) {
-    free(trial->sections);
-    trial->sections = NULL;
-    trial->composed = false;
     trial->samples = i;
+    recompose(trial);
     const bool good = open_pipeline(&bench, trial, &(tn_setup){0});
     tn_trial_message();
     if (good) {
@@ -104,6 +109,12 @@ static void find_samples(tn_trial *trial) {
     tn_trial_skip("no sample file suits its required paths (%s); give a pipeline file with --with", first);
 }
 
+/* A component may need more than its defaults, and says so; then the user's file has to give it. */
+_Noreturn static void refused(const tn_bench *bench) {
+  if (strstr(bench->error.text, "without saying why")) tn_trial_fail("create: %s", bench->error.text);
+  tn_trial_skip("it refuses its defaults: %.500s; give a pipeline file with --with", bench->error.text);
+}
+
 /* A world that a component declares itself content with, but then cannot work in, is its fault; one that it
  * refuses is not. */
 static void find_world(tn_trial *trial) {
@@ -111,7 +122,16 @@ static void find_world(tn_trial *trial) {
   char first[512] = "", worked[512] = "";
   const uint32_t count = world_count(trial);
   for (uint32_t world = 0; world < count; world++) {
-    if (!open_pipeline(&bench, trial, &(tn_setup){0})) tn_trial_fail("create: %s", bench.error.text);
+    if (trial->driver->inputs == TN_INPUTS_BASE) {
+      trial->base = world;
+      recompose(trial);
+    }
+    if (!open_pipeline(&bench, trial, &(tn_setup){0})) {
+      if (trial->driver->inputs != TN_INPUTS_BASE) refused(&bench);
+      if (!*first) snprintf(first, sizeof first, "%.500s", bench.error.text);
+      (void)tn_trial_message();
+      continue;
+    }
     tn_status status = enter_world(&bench, world) ? prepare(&bench, bench.subject) : TN_ERROR_MISSING;
     const bool prepared = status >= 0;
     if (prepared) status = work(&bench, bench.subject, 0);
@@ -142,6 +162,10 @@ bool tn_bench_open(tn_bench *bench, tn_trial *trial, const tn_setup *setup) {
   return open_pipeline(bench, trial, setup);
 }
 
+void tn_bench_expect(tn_bench *bench, tn_trial *trial, const tn_setup *setup) {
+  if (!tn_bench_open(bench, trial, setup)) refused(bench);
+}
+
 void tn_bench_ready(tn_bench *bench, tn_trial *trial, const tn_setup *setup) {
   static bool found;
   if (trial->world < 0) {
@@ -154,7 +178,7 @@ void tn_bench_ready(tn_bench *bench, tn_trial *trial, const tn_setup *setup) {
     found = true;
   }
   const tn_setup none = {0};
-  if (!open_pipeline(bench, trial, setup ? setup : &none)) tn_trial_fail("create: %s", bench->error.text);
+  if (!open_pipeline(bench, trial, setup ? setup : &none)) refused(bench);
   if (!enter_world(bench, (uint32_t)trial->world))
     tn_trial_fail("the inputs are gone: %s", tn_trial_message());
   tn_trial_expect(prepare(bench, bench->subject), "preparing");

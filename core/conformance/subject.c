@@ -152,7 +152,7 @@ static const char *provide(tn_trial *trial, const char *kind, uint32_t depth) {
     const tn_registry_item *item = full ? tn_registry_find(trial->registry, full->value) : NULL;
     if (item && strcmp(item->kind, kind) == 0 && strcmp(item->full, trial->full) != 0) return section->name;
   }
-  if (strcmp(kind, TN_DATASET) == 0) return tn_data_section(trial, TN_DATA_NUMBERS);
+  if (strcmp(kind, TN_DATASET) == 0) return tn_data_section(trial, (tn_data_set)trial->base);
   tn_kind_short_name(kind, short_kind, sizeof short_kind);
   for (uint32_t i = 0; i < TN_ARRAY_LENGTH(plain); i++)
     if (is_of(plain[i], short_kind) && tn_registry_find(trial->registry, plain[i])) {

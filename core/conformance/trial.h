@@ -28,6 +28,7 @@ typedef struct tn_trial {
   bool composed;
   char *sections;   /* INI text of the subject and all it refers to; NULL: not composed yet */
   uint32_t samples; /* which sample files its required paths name */
+  uint32_t base;    /* the tn_data_set that references to data sets name */
   int32_t world;    /* inputs it takes; -1: not looked for yet */
 } tn_trial;
 
@@ -40,7 +41,14 @@ typedef struct tn_check {
 /* What a kind's components do, so that the general checks can let them work. All functions are called within
  * a scope; failures are recorded in the context. */
 typedef struct tn_bench tn_bench;
-typedef enum tn_inputs { TN_INPUTS_NONE, TN_INPUTS_BEFORE, TN_INPUTS_AFTER, TN_INPUTS_DATA } tn_inputs;
+/* TN_INPUTS_BASE: none of its own, but what its references to data sets name is to be found. */
+typedef enum tn_inputs {
+  TN_INPUTS_NONE,
+  TN_INPUTS_BASE,
+  TN_INPUTS_BEFORE,
+  TN_INPUTS_AFTER,
+  TN_INPUTS_DATA
+} tn_inputs;
 struct tn_driver {
   const char *kind;
   tn_inputs inputs; /* made-up fields as data sets bring them, with what models add, or a data set */

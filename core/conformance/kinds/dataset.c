@@ -18,6 +18,15 @@ static tn_component handle(const tn_component *c, const char *part) {
   return derived;
 }
 
+static tn_status prepare(tn_bench *bench, const tn_component *c) {
+  (void)bench;
+  const tn_component part = handle(c, first_part(c));
+  tn_spec *spec = tn_spec_new();
+  const tn_status status = tn_dataset_describe(&part, spec);
+  tn_spec_release(spec);
+  return status;
+}
+
 static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   const tn_component part = handle(c, first_part(c));
   const int64_t rows = tn_dataset_rows(&part);
@@ -132,5 +141,9 @@ static void rows(tn_trial *t) {
 static const tn_check checks[] = {
     {"described", "parts, types, shapes and classes are as described", described},
     {"rows", "the same row is always the same, alone or among others", rows}};
-const tn_driver tn_driver_dataset = {
-    .kind = TN_DATASET, .work = work, .checks = checks, .check_count = TN_ARRAY_LENGTH(checks)};
+const tn_driver tn_driver_dataset = {.kind = TN_DATASET,
+                                     .inputs = TN_INPUTS_BASE,
+                                     .prepare = prepare,
+                                     .work = work,
+                                     .checks = checks,
+                                     .check_count = TN_ARRAY_LENGTH(checks)};

@@ -33,6 +33,7 @@
 #include <tenon/search.h>
 #include <tenon/solver.h>
 #include <tenon/stage.h>
+#include <tenon/supernet.h>
 #include <tenon/tensor.h>
 #include <tenon/transform.h>
 #include <tenon/weighting.h>
@@ -80,6 +81,7 @@ _Static_assert(TN_ERROR_MISSING == -5, "TN_ERROR_MISSING");
 _Static_assert(TN_ERROR_SHAPE == -2, "TN_ERROR_SHAPE");
 _Static_assert(TN_EUCLIDEAN == 1, "TN_EUCLIDEAN");
 _Static_assert(TN_EVALUATE == 1, "TN_EVALUATE");
+_Static_assert(TN_EVENT_BARS == 15, "TN_EVENT_BARS");
 _Static_assert(TN_EVENT_GRAPH == 10, "TN_EVENT_GRAPH");
 _Static_assert(TN_EVENT_HISTOGRAM == 12, "TN_EVENT_HISTOGRAM");
 _Static_assert(TN_EVENT_IMAGES == 9, "TN_EVENT_IMAGES");
@@ -88,6 +90,7 @@ _Static_assert(TN_EVENT_RESULT == 6, "TN_EVENT_RESULT");
 _Static_assert(TN_EVENT_RUN_BEGIN == 1, "TN_EVENT_RUN_BEGIN");
 _Static_assert(TN_EVENT_RUN_END == 2, "TN_EVENT_RUN_END");
 _Static_assert(TN_EVENT_SCATTER == 11, "TN_EVENT_SCATTER");
+_Static_assert(TN_EVENT_SERIES == 14, "TN_EVENT_SERIES");
 _Static_assert(TN_EVENT_STAGE_BEGIN == 3, "TN_EVENT_STAGE_BEGIN");
 _Static_assert(TN_EVENT_STAGE_END == 4, "TN_EVENT_STAGE_END");
 _Static_assert(TN_EVENT_STEP == 5, "TN_EVENT_STEP");
@@ -194,6 +197,10 @@ _Static_assert(TN_SOFTPLUS == 23, "TN_SOFTPLUS");
 _Static_assert(TN_SQRT == 4, "TN_SQRT");
 _Static_assert(TN_SQUARE == 3, "TN_SQUARE");
 _Static_assert(TN_SQUARED_EUCLIDEAN == 0, "TN_SQUARED_EUCLIDEAN");
+_Static_assert(TN_STYLE_DIVERGING == 8, "TN_STYLE_DIVERGING");
+_Static_assert(TN_STYLE_JOIN == 4, "TN_STYLE_JOIN");
+_Static_assert(TN_STYLE_LOG_X == 1, "TN_STYLE_LOG_X");
+_Static_assert(TN_STYLE_LOG_Y == 2, "TN_STYLE_LOG_Y");
 _Static_assert(TN_SUB == 1, "TN_SUB");
 _Static_assert(TN_SUM == 0, "TN_SUM");
 _Static_assert(TN_TAN == 13, "TN_TAN");
@@ -378,7 +385,7 @@ _Static_assert(offsetof(tn_environment_info, size) == 0 && sizeof(((tn_environme
 _Static_assert(offsetof(tn_environment_info, state_width) == 8 && sizeof(((tn_environment_info *)0)->state_width) == 8, "tn_environment_info.state_width");
 _Static_assert(offsetof(tn_environment_info, stop_action) == 48 && sizeof(((tn_environment_info *)0)->stop_action) == 8, "tn_environment_info.stop_action");
 _Static_assert(offsetof(tn_event, cells) == 136 && sizeof(((tn_event *)0)->cells) == 8, "tn_event.cells");
-_Static_assert(sizeof(tn_event) >= 160, "tn_event");
+_Static_assert(sizeof(tn_event) >= 176, "tn_event");
 _Static_assert(offsetof(tn_event, column_labels) == 128 && sizeof(((tn_event *)0)->column_labels) == 8, "tn_event.column_labels");
 _Static_assert(offsetof(tn_event, columns) == 116 && sizeof(((tn_event *)0)->columns) == 4, "tn_event.columns");
 _Static_assert(offsetof(tn_event, name) == 24 && sizeof(((tn_event *)0)->name) == 8, "tn_event.name");
@@ -389,7 +396,9 @@ _Static_assert(offsetof(tn_event, scalar_count) == 88 && sizeof(((tn_event *)0)-
 _Static_assert(offsetof(tn_event, scalars) == 80 && sizeof(((tn_event *)0)->scalars) == 8, "tn_event.scalars");
 _Static_assert(offsetof(tn_event, seconds) == 16 && sizeof(((tn_event *)0)->seconds) == 8, "tn_event.seconds");
 _Static_assert(offsetof(tn_event, size) == 0 && sizeof(((tn_event *)0)->size) == 4, "tn_event.size");
+_Static_assert(offsetof(tn_event, spread) == 160 && sizeof(((tn_event *)0)->spread) == 8, "tn_event.spread");
 _Static_assert(offsetof(tn_event, stage) == 8 && sizeof(((tn_event *)0)->stage) == 8, "tn_event.stage");
+_Static_assert(offsetof(tn_event, style) == 168 && sizeof(((tn_event *)0)->style) == 4, "tn_event.style");
 _Static_assert(offsetof(tn_event, tensor) == 104 && sizeof(((tn_event *)0)->tensor) == 8, "tn_event.tensor");
 _Static_assert(offsetof(tn_event, text) == 96 && sizeof(((tn_event *)0)->text) == 8, "tn_event.text");
 _Static_assert(offsetof(tn_event, title) == 32 && sizeof(((tn_event *)0)->title) == 8, "tn_event.title");
@@ -591,8 +600,9 @@ _Static_assert(offsetof(tn_params_service, select) == 200 && sizeof(((tn_params_
 _Static_assert(offsetof(tn_params_service, size) == 0 && sizeof(((tn_params_service *)0)->size) == 4, "tn_params_service.size");
 _Static_assert(offsetof(tn_params_service, tensor) == 16 && sizeof(((tn_params_service *)0)->tensor) == 8, "tn_params_service.tensor");
 _Static_assert(offsetof(tn_pipeline_service, artifact) == 96 && sizeof(((tn_pipeline_service *)0)->artifact) == 8, "tn_pipeline_service.artifact");
-_Static_assert(sizeof(tn_pipeline_service) >= 104, "tn_pipeline_service");
+_Static_assert(sizeof(tn_pipeline_service) >= 112, "tn_pipeline_service");
 _Static_assert(offsetof(tn_pipeline_service, declare) == 8 && sizeof(((tn_pipeline_service *)0)->declare) == 8, "tn_pipeline_service.declare");
+_Static_assert(offsetof(tn_pipeline_service, declare_later) == 104 && sizeof(((tn_pipeline_service *)0)->declare_later) == 8, "tn_pipeline_service.declare_later");
 _Static_assert(offsetof(tn_pipeline_service, directory) == 48 && sizeof(((tn_pipeline_service *)0)->directory) == 8, "tn_pipeline_service.directory");
 _Static_assert(offsetof(tn_pipeline_service, instantiate) == 24 && sizeof(((tn_pipeline_service *)0)->instantiate) == 8, "tn_pipeline_service.instantiate");
 _Static_assert(offsetof(tn_pipeline_service, parameters) == 16 && sizeof(((tn_pipeline_service *)0)->parameters) == 8, "tn_pipeline_service.parameters");
@@ -761,6 +771,19 @@ _Static_assert(offsetof(tn_stage, step) == 24 && sizeof(((tn_stage *)0)->step) =
 _Static_assert(offsetof(tn_strings, count) == 8 && sizeof(((tn_strings *)0)->count) == 4, "tn_strings.count");
 _Static_assert(sizeof(tn_strings) >= 16, "tn_strings");
 _Static_assert(offsetof(tn_strings, items) == 0 && sizeof(((tn_strings *)0)->items) == 8, "tn_strings.items");
+_Static_assert(offsetof(tn_supernet, derive) == 24 && sizeof(((tn_supernet *)0)->derive) == 8, "tn_supernet.derive");
+_Static_assert(sizeof(tn_supernet) >= 40, "tn_supernet");
+_Static_assert(offsetof(tn_supernet, discretise) == 32 && sizeof(((tn_supernet *)0)->discretise) == 8, "tn_supernet.discretise");
+_Static_assert(offsetof(tn_supernet, operation) == 16 && sizeof(((tn_supernet *)0)->operation) == 8, "tn_supernet.operation");
+_Static_assert(offsetof(tn_supernet, size) == 0 && sizeof(((tn_supernet *)0)->size) == 4, "tn_supernet.size");
+_Static_assert(offsetof(tn_supernet, table) == 8 && sizeof(((tn_supernet *)0)->table) == 8, "tn_supernet.table");
+_Static_assert(offsetof(tn_supernet_table, alpha) == 4 && sizeof(((tn_supernet_table *)0)->alpha) == 4, "tn_supernet_table.alpha");
+_Static_assert(sizeof(tn_supernet_table) >= 40, "tn_supernet_table");
+_Static_assert(offsetof(tn_supernet_table, gate) == 8 && sizeof(((tn_supernet_table *)0)->gate) == 4, "tn_supernet_table.gate");
+_Static_assert(offsetof(tn_supernet_table, name) == 16 && sizeof(((tn_supernet_table *)0)->name) == 8, "tn_supernet_table.name");
+_Static_assert(offsetof(tn_supernet_table, operations) == 32 && sizeof(((tn_supernet_table *)0)->operations) == 8, "tn_supernet_table.operations");
+_Static_assert(offsetof(tn_supernet_table, rows) == 24 && sizeof(((tn_supernet_table *)0)->rows) == 8, "tn_supernet_table.rows");
+_Static_assert(offsetof(tn_supernet_table, size) == 0 && sizeof(((tn_supernet_table *)0)->size) == 4, "tn_supernet_table.size");
 _Static_assert(offsetof(tn_tensor_service, arange) == 88 && sizeof(((tn_tensor_service *)0)->arange) == 8, "tn_tensor_service.arange");
 _Static_assert(sizeof(tn_tensor_service) >= 432, "tn_tensor_service");
 _Static_assert(offsetof(tn_tensor_service, bce_with_logits) == 240 && sizeof(((tn_tensor_service *)0)->bce_with_logits) == 8, "tn_tensor_service.bce_with_logits");

@@ -8,11 +8,17 @@
  *   target (n, outputs) float                  logits (n, classes) float     output (n, ...) float
  *   features (n, d) float                      domain, group, index (n) int64
  *   tokens (n, length) int64                   weight (n) float
+ *   noise (n, d) float                         time (n) float or int64
  * A specification describes one sample: shapes without the batch axis. It is what `tenon check` pushes from
  * the dataset through transforms and model to the loss, before anything is computed. Ragged data (graphs,
  * boxes, strings) are fields with a leading axis of their own and a field `NAME.offset` (n + 1) int64 that
- * says where each sample begins; their specification has `ragged` set. Ownership: fields made here belong to
- * the innermost scope; specifications to whoever made them. Threads: [any]. */
+ * says where each sample begins; their specification has `ragged` set. Graphs of n_i nodes and m_i edges:
+ *   node (sum n_i, d) float, specified as (-1, d); node.offset (n + 1)
+ *   edge (sum m_i, 2) int64, specified as (-1, 2); edge.offset (n + 1): pairs (source, target) that count
+ *     within their graph, 0 .. n_i - 1; an undirected edge is there both ways round
+ *   label (n), one a graph, or ragged, one a node: (sum n_i) with label.offset
+ * Ownership: fields made here belong to the innermost scope; specifications to whoever made them.
+ * Threads: [any]. */
 #ifndef TENON_DATA_H
 #define TENON_DATA_H
 

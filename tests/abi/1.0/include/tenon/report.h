@@ -19,12 +19,27 @@ enum {
   TN_EVENT_STEP = 5,      /* scalars of one step: loss, lr, accuracy ...; a point on curves */
   TN_EVENT_RESULT = 6,    /* scalars: final figures, also for expectations and tables */
   TN_EVENT_TABLE = 7,
-  TN_EVENT_MATRIX = 8,     /* a heat map or confusion matrix */
-  TN_EVENT_IMAGES = 9,     /* tensor (n, channels, height, width), values in [0, 1], channels 1 or 3 */
-  TN_EVENT_GRAPH = 10,     /* text: edges, one a line: `from -> to : label` */
+  TN_EVENT_MATRIX = 8, /* a heat map or confusion matrix */
+  TN_EVENT_IMAGES = 9, /* tensor (n, channels, height, width), values in [0, 1], channels 1 or 3 */
+  TN_EVENT_GRAPH = 10, /* text: edges, one a line: `from -> to : label`; a line `node : note` names a node */
   TN_EVENT_SCATTER = 11,   /* tensor (n, 2); or (n, 3) with a class number in the third column */
-  TN_EVENT_HISTOGRAM = 12, /* tensor (n): the values */
-  TN_EVENT_TEXT = 13
+  TN_EVENT_HISTOGRAM = 12, /* tensor (n): the values; or (n, k): k distributions over the same axis */
+  TN_EVENT_TEXT = 13,
+  /* Lines over any x: accuracy along a stream, a density and its target. tensor (n, 1 + k): x, then the k
+   * lines; a value that is not finite is a gap. column_labels (columns = k): their names. */
+  TN_EVENT_SERIES = 14,
+  /* Groups of bars from zero. tensor (n, k): k bars in each of n groups; row_labels: the groups,
+   * column_labels: the bars of a group. */
+  TN_EVENT_BARS = 15
+};
+
+/* How a picture is drawn; flags. */
+enum {
+  TN_STYLE_LOG_X = 1, /* SERIES, SCATTER */
+  TN_STYLE_LOG_Y = 2, /* SERIES, SCATTER */
+  TN_STYLE_JOIN =
+      4, /* SCATTER: the points of each class joined as a staircase in order of x: a Pareto front */
+  TN_STYLE_DIVERGING = 8 /* MATRIX: colours for both signs, zero in the middle */
 };
 
 typedef struct tn_scalar_value {
@@ -44,12 +59,16 @@ typedef struct tn_event {
   uint32_t scalar_count;
   const char *text;
   const tn_tensor *tensor; /* MATRIX (rows, columns), IMAGES, SCATTER, HISTOGRAM: float32 or float64 */
-  /* TABLE: cells row by row. MATRIX: labels may be NULL. */
+  /* TABLE: cells row by row. MATRIX: labels may be NULL. IMAGES: columns of the grid, 0: as fits; row_labels
+   * (rows: n) stand below each. SCATTER: column_labels name the classes. */
   uint32_t rows, columns;
   const char *const *row_labels;
   const char *const *column_labels;
   const char *const *cells;      /* TABLE: rows x columns texts */
-  const char *x_label, *y_label; /* axes of MATRIX, SCATTER, HISTOGRAM */
+  const char *x_label, *y_label; /* axes of MATRIX, SCATTER, HISTOGRAM, SERIES, BARS */
+  /* SERIES, BARS: (n, k), half widths of a band around each line or of a whisker on each bar; NULL: none */
+  const tn_tensor *spread;
+  uint32_t style; /* TN_STYLE_... */
 } tn_event;
 
 typedef struct tn_report_service {
