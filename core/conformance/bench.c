@@ -109,6 +109,12 @@ static void find_samples(tn_trial *trial) {
     tn_trial_skip("no sample file suits its required paths (%s); give a pipeline file with --with", first);
 }
 
+/* A component may need more than its defaults, and says so; then the user's file has to give it. */
+_Noreturn static void refused(const tn_bench *bench) {
+  if (strstr(bench->error.text, "without saying why")) tn_trial_fail("create: %s", bench->error.text);
+  tn_trial_skip("it refuses its defaults: %.500s; give a pipeline file with --with", bench->error.text);
+}
+
 /* A world that a component declares itself content with, but then cannot work in, is its fault; one that it
  * refuses is not. */
 static void find_world(tn_trial *trial) {
@@ -121,7 +127,7 @@ static void find_world(tn_trial *trial) {
       recompose(trial);
     }
     if (!open_pipeline(&bench, trial, &(tn_setup){0})) {
-      if (trial->driver->inputs != TN_INPUTS_BASE) tn_trial_fail("create: %s", bench.error.text);
+      if (trial->driver->inputs != TN_INPUTS_BASE) refused(&bench);
       if (!*first) snprintf(first, sizeof first, "%.500s", bench.error.text);
       (void)tn_trial_message();
       continue;
@@ -156,6 +162,10 @@ bool tn_bench_open(tn_bench *bench, tn_trial *trial, const tn_setup *setup) {
   return open_pipeline(bench, trial, setup);
 }
 
+void tn_bench_expect(tn_bench *bench, tn_trial *trial, const tn_setup *setup) {
+  if (!tn_bench_open(bench, trial, setup)) refused(bench);
+}
+
 void tn_bench_ready(tn_bench *bench, tn_trial *trial, const tn_setup *setup) {
   static bool found;
   if (trial->world < 0) {
@@ -168,7 +178,7 @@ void tn_bench_ready(tn_bench *bench, tn_trial *trial, const tn_setup *setup) {
     found = true;
   }
   const tn_setup none = {0};
-  if (!open_pipeline(bench, trial, setup ? setup : &none)) tn_trial_fail("create: %s", bench->error.text);
+  if (!open_pipeline(bench, trial, setup ? setup : &none)) refused(bench);
   if (!enter_world(bench, (uint32_t)trial->world))
     tn_trial_fail("the inputs are gone: %s", tn_trial_message());
   tn_trial_expect(prepare(bench, bench->subject), "preparing");

@@ -35,6 +35,8 @@ struct tn_bench {
 
 /* false: bench->error says why. Setup NULL: float32, nothing special. */
 bool tn_bench_open(tn_bench *bench, tn_trial *trial, const tn_setup *setup);
+/* The same; a refusal skips the check with its reason, and fails it without one. */
+void tn_bench_expect(tn_bench *bench, tn_trial *trial, const tn_setup *setup);
 /* The same; fails or skips the check if it cannot be had. Both instances are prepared. */
 void tn_bench_ready(tn_bench *bench, tn_trial *trial, const tn_setup *setup);
 /* For random settings: false if they are refused, as they may be, with a reason. */

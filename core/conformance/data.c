@@ -126,8 +126,8 @@ tn_spec *tn_world_spec(uint32_t world, bool after) {
   for (uint32_t i = 0; spec && i < worlds[world].count; i++) {
     const field *f = &worlds[world].fields[i];
     if (f->after && !after) continue;
-    const tn_field_spec described = {sizeof described, f->dtype, f->shape, f->classes, f->shape.dim[0] < 0};
-    tn_sdk.data->spec_set(spec, f->name, &described);
+    const tn_field_spec one = {sizeof one, f->dtype, f->shape, f->classes, f->shape.dim[0] < 0};
+    tn_sdk.data->spec_set(spec, f->name, &one);
   }
   return spec;
 }

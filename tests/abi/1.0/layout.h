@@ -33,6 +33,7 @@
 #include <tenon/search.h>
 #include <tenon/solver.h>
 #include <tenon/stage.h>
+#include <tenon/supernet.h>
 #include <tenon/tensor.h>
 #include <tenon/transform.h>
 #include <tenon/weighting.h>
@@ -599,8 +600,9 @@ _Static_assert(offsetof(tn_params_service, select) == 200 && sizeof(((tn_params_
 _Static_assert(offsetof(tn_params_service, size) == 0 && sizeof(((tn_params_service *)0)->size) == 4, "tn_params_service.size");
 _Static_assert(offsetof(tn_params_service, tensor) == 16 && sizeof(((tn_params_service *)0)->tensor) == 8, "tn_params_service.tensor");
 _Static_assert(offsetof(tn_pipeline_service, artifact) == 96 && sizeof(((tn_pipeline_service *)0)->artifact) == 8, "tn_pipeline_service.artifact");
-_Static_assert(sizeof(tn_pipeline_service) >= 104, "tn_pipeline_service");
+_Static_assert(sizeof(tn_pipeline_service) >= 112, "tn_pipeline_service");
 _Static_assert(offsetof(tn_pipeline_service, declare) == 8 && sizeof(((tn_pipeline_service *)0)->declare) == 8, "tn_pipeline_service.declare");
+_Static_assert(offsetof(tn_pipeline_service, declare_later) == 104 && sizeof(((tn_pipeline_service *)0)->declare_later) == 8, "tn_pipeline_service.declare_later");
 _Static_assert(offsetof(tn_pipeline_service, directory) == 48 && sizeof(((tn_pipeline_service *)0)->directory) == 8, "tn_pipeline_service.directory");
 _Static_assert(offsetof(tn_pipeline_service, instantiate) == 24 && sizeof(((tn_pipeline_service *)0)->instantiate) == 8, "tn_pipeline_service.instantiate");
 _Static_assert(offsetof(tn_pipeline_service, parameters) == 16 && sizeof(((tn_pipeline_service *)0)->parameters) == 8, "tn_pipeline_service.parameters");
@@ -769,6 +771,19 @@ _Static_assert(offsetof(tn_stage, step) == 24 && sizeof(((tn_stage *)0)->step) =
 _Static_assert(offsetof(tn_strings, count) == 8 && sizeof(((tn_strings *)0)->count) == 4, "tn_strings.count");
 _Static_assert(sizeof(tn_strings) >= 16, "tn_strings");
 _Static_assert(offsetof(tn_strings, items) == 0 && sizeof(((tn_strings *)0)->items) == 8, "tn_strings.items");
+_Static_assert(offsetof(tn_supernet, derive) == 24 && sizeof(((tn_supernet *)0)->derive) == 8, "tn_supernet.derive");
+_Static_assert(sizeof(tn_supernet) >= 40, "tn_supernet");
+_Static_assert(offsetof(tn_supernet, discretise) == 32 && sizeof(((tn_supernet *)0)->discretise) == 8, "tn_supernet.discretise");
+_Static_assert(offsetof(tn_supernet, operation) == 16 && sizeof(((tn_supernet *)0)->operation) == 8, "tn_supernet.operation");
+_Static_assert(offsetof(tn_supernet, size) == 0 && sizeof(((tn_supernet *)0)->size) == 4, "tn_supernet.size");
+_Static_assert(offsetof(tn_supernet, table) == 8 && sizeof(((tn_supernet *)0)->table) == 8, "tn_supernet.table");
+_Static_assert(offsetof(tn_supernet_table, alpha) == 4 && sizeof(((tn_supernet_table *)0)->alpha) == 4, "tn_supernet_table.alpha");
+_Static_assert(sizeof(tn_supernet_table) >= 40, "tn_supernet_table");
+_Static_assert(offsetof(tn_supernet_table, gate) == 8 && sizeof(((tn_supernet_table *)0)->gate) == 4, "tn_supernet_table.gate");
+_Static_assert(offsetof(tn_supernet_table, name) == 16 && sizeof(((tn_supernet_table *)0)->name) == 8, "tn_supernet_table.name");
+_Static_assert(offsetof(tn_supernet_table, operations) == 32 && sizeof(((tn_supernet_table *)0)->operations) == 8, "tn_supernet_table.operations");
+_Static_assert(offsetof(tn_supernet_table, rows) == 24 && sizeof(((tn_supernet_table *)0)->rows) == 8, "tn_supernet_table.rows");
+_Static_assert(offsetof(tn_supernet_table, size) == 0 && sizeof(((tn_supernet_table *)0)->size) == 4, "tn_supernet_table.size");
 _Static_assert(offsetof(tn_tensor_service, arange) == 88 && sizeof(((tn_tensor_service *)0)->arange) == 8, "tn_tensor_service.arange");
 _Static_assert(sizeof(tn_tensor_service) >= 432, "tn_tensor_service");
 _Static_assert(offsetof(tn_tensor_service, bce_with_logits) == 240 && sizeof(((tn_tensor_service *)0)->bce_with_logits) == 8, "tn_tensor_service.bce_with_logits");

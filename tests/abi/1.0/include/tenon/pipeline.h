@@ -9,8 +9,8 @@
 
 #define TN_PIPELINE_SERVICE "tenon.pipeline/1"
 
-/* Extension "tenon.declare/1": how a component of a kind of your own declares parameters and outputs (the host's
- * own kinds have it in their tables). */
+/* Extension "tenon.declare/1": how a component of a kind of your own declares parameters and outputs (the
+ * host's own kinds have it in their tables). */
 #define TN_DECLARE "tenon.declare/1"
 typedef struct tn_declarer {
   uint32_t size;
@@ -42,6 +42,10 @@ typedef struct tn_pipeline_service {
   const tn_params *(*params)(const tn_component *stage, const char *name);
   /* A file below the run directory's artifacts/, for writing; its path is valid until the next call. */
   const char *(*artifact)(const char *name);
+  /* In a `declare` that depends on a result of an earlier stage (a genotype) which is not there yet: what was
+   * declared so far counts for checking, and the host runs `declare` again, with the same inputs, when the
+   * component's parameters are first asked for. Returns the status to return. */
+  tn_status (*declare_later)(void);
 } tn_pipeline_service;
 
 static inline tn_status tn_declare_component(const tn_component *component, const tn_spec *inputs,
@@ -71,5 +75,10 @@ static inline const tn_params *tn_published_params(const tn_component *stage, co
   return tn_sdk.pipeline->params(stage, name);
 }
 static inline const char *tn_artifact(const char *name) { return tn_sdk.pipeline->artifact(name); }
+/* Returns TN_OK; hosts before it cannot wait. */
+static inline tn_status tn_declare_later(void) {
+  if (TN_HAS(tn_sdk.pipeline, tn_pipeline_service, declare_later)) return tn_sdk.pipeline->declare_later();
+  return TN_ERROR_MISSING;
+}
 
 #endif
