@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* AdaNPC (Zhang et al. 2023, AdaNPC: Exploring Non-Parametric Classifier for Test-Time Adaptation): a vote of
- * the k nearest features of a memory, which takes in the test stream with its own predictions.
+ * the k nearest features of a memory M, which takes in the test stream with its own predictions.
  *
- *   u = z / ||z||,  s = u M'                         M: the features of all training rows, then of the stream
- *   p = sum_j w_j onehot(label_j),  w = softmax(s / temperature)   over the k nearest; with `radius`, over
- * all with s >= radius if every query of the batch has one after the prediction: (u, argmax p) joins M where
- * max p >= beta */
+ *   u = z / ||z||,  s = u M'         M: the features of all training rows, then of the stream
+ *   w = softmax(s / temperature)     over the k nearest; with `radius`, over all with s >= radius if every
+ *                                    query of the batch has one
+ *   p = sum_j w_j onehot(label_j)
+ *   after the prediction, (u, argmax p) joins M where max p >= beta */
 #include "backbone.h"
 #include "flat_index.h"
 #include <stdio.h>

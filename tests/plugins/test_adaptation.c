@@ -272,3 +272,75 @@ Test(adaptation, more_neighbours_than_rows_are_refused) {
   cr_assert(tn_predictor_fit(p, d, NULL) < 0);
   EXPECT_CONTAINS(harness_failure(), "k = 5000, but the memory holds");
 }
+
+/* ---- T3A ---- */
+
+static tn_tensor *parameter(const char *model, const char *name) {
+  const tn_params *params = tn_parameters(harness_component(model));
+  for (uint32_t i = 0; i < tn_params_count(params); i++) {
+    tn_param_entry e;
+    tn_params_entry(params, i, &e);
+    if (strcmp(e.name, name) == 0) return e.tensor;
+  }
+  cr_assert(false, "no parameter '%s'", name);
+  return NULL;
+}
+
+typedef struct support {
+  const double *z;
+  int64_t label;
+  double entropy;
+} support;
+/* What the linear head says of z. */
+static support judged(const double *z) {
+  const double *w = tn_f64(parameter("net", "head.weight")), *b = tn_f64(parameter("net", "head.bias"));
+  double l[CLASSES], sum = 0;
+  support s = {z, 0, 0};
+  for (int c = 0; c < CLASSES; c++) {
+    l[c] = b[c];
+    for (int k = 0; k < D; k++) l[c] += w[c * D + k] * z[k];
+    if (l[c] > l[s.label]) s.label = c;
+    sum += exp(l[c]);
+  }
+  for (int c = 0; c < CLASSES; c++) s.entropy -= exp(l[c]) / sum * (l[c] - log(sum));
+  return s;
+}
+static double length_of(const double *z) {
+  double square = 0;
+  for (int k = 0; k < D; k++) square += z[k] * z[k];
+  return sqrt(square);
+}
+
+/* Supports: the weight rows and all that came, this batch included; of each class the `filter` of least
+ * entropy; prototype = normalised sum of normalised supports; score = z . prototype. */
+Test(adaptation, t3a_scores_by_the_prototypes_of_confident_supports) {
+  enum { FILTER = 2, N = 30 };
+  harness_open("float64", SECTIONS "[p]\nuse = predictor.t3a\nmodel = net\nfilter = 2\n");
+  const tn_component *p = fitted("p", "d");
+  support supports[CLASSES + 2 * N];
+  int64_t count = 0;
+  for (int c = 0; c < CLASSES; c++)
+    supports[count++] = judged(tn_f64(parameter("net", "head.weight")) + c * D);
+  for (int64_t batch = 0; batch < 2; batch++) {
+    tn_fields *queries = test_rows(batch * N, N);
+    const double *z = tn_f64(tn_field(queries, "image"));
+    for (int64_t i = 0; i < N; i++) supports[count++] = judged(z + i * D);
+    double prototypes[CLASSES][D] = {{0}};
+    for (int64_t s = 0; s < count; s++) {
+      int better = 0;
+      for (int64_t t = 0; t < count; t++)
+        better += supports[t].label == supports[s].label && supports[t].entropy < supports[s].entropy;
+      for (int k = 0; better < FILTER && k < D; k++)
+        prototypes[supports[s].label][k] += supports[s].z[k] / length_of(supports[s].z);
+    }
+    tn_fields *outputs = predict_and_adapt(p, queries);
+    const tn_tensor *scores = tn_field(outputs, "logits");
+    for (int64_t i = 0; i < N; i++)
+      for (int c = 0; c < CLASSES; c++) {
+        double score = 0;
+        for (int k = 0; k < D; k++) score += z[i * D + k] * prototypes[c][k];
+        const double length = length_of(prototypes[c]);
+        EXPECT_NEAR(harness_at(scores, i * CLASSES + c), length > 0 ? score / length : 0, 1e-10);
+      }
+  }
+}
