@@ -202,6 +202,7 @@ static tn_status visit_tensor(const tn_visitor *visitor, const char *name, tn_te
 static tn_status visit_params(const tn_visitor *visitor, const char *name, tn_params **value) {
   item *at = visit(visitor, name);
   tn_params **to = visitor->loading ? value : &at->params;
+  if (visitor->loading && *to) return tn_params_copy(*to, at->params); /* in place, as the host does */
   tn_params_release(*to);
   *to = tn_params_clone(visitor->loading ? at->params : *value);
   return TN_OK;
