@@ -4,9 +4,9 @@
 #include "harness.h"
 #include <stdlib.h>
 #include <tenon/dataset.h>
-#include <tenon/loss.h>
 #include <tenon/model.h>
 #include <tenon/predictor.h>
+#include <tenon/stage.h>
 
 TestSuite(adaptation, .fini = harness_close);
 
@@ -343,4 +343,71 @@ Test(adaptation, t3a_scores_by_the_prototypes_of_confident_supports) {
         EXPECT_NEAR(harness_at(scores, i * CLASSES + c), length > 0 ? score / length : 0, 1e-10);
       }
   }
+}
+
+/* ---- the stream ---- */
+
+static tn_status call(tn_status (*function)(void *), const tn_component *stage) {
+  tn_scope_open();
+  const tn_status status = function(stage->self);
+  tn_scope_close();
+  cr_assert(status >= 0, "%s", harness_failure());
+  return status;
+}
+static int64_t next_of(const tn_component *stage) {
+  harness_state *state = harness_save(stage);
+  const int64_t next = harness_integer(state, "next");
+  harness_forget(state);
+  return next;
+}
+#define STREAM(stage, predictor, keys)                                                                    \
+  "[" predictor "]\nuse = predictor.adanpc\nmodel = net\n[" stage "]\nuse = stage.test_stream\nfit = d\n" \
+  "data = shifted\npredictor = " predictor "\n" keys "\n"
+#define SHIFTED \
+  SECTIONS "[shifted]\nuse = dataset.domains\ndata = d:test\nlevels = 20, 40\nsize = 50\ndistinct = yes\n"
+
+/* Two domains of 50 rows in batches of 32: 32, 18, 32, 18. Without a reset the memory grows by all of them;
+ * with one it holds those of the present domain. */
+Test(adaptation, a_stream_goes_domain_by_domain) {
+  static const int64_t ends[] = {32, 50, 82, 100}, kept[] = {32, 50, 82, 100}, reset[] = {32, 50, 32, 50};
+  harness_open("float64", SHIFTED STREAM("s", "p", "reset = never") STREAM("r", "q", "reset = per_domain"));
+  const int64_t source = tn_dataset_rows(harness_component("d"));
+  for (int which = 0; which < 2; which++) {
+    const tn_component *stage = harness_component(which ? "r" : "s"),
+                       *p = harness_component(which ? "q" : "p");
+    const tn_stage *table = stage->vtable;
+    call(table->check, stage);
+    call(table->begin, stage);
+    for (int b = 0; b < 4; b++) {
+      EXPECT_INT(call(table->step, stage), b == 3 ? TN_DONE : TN_OK);
+      EXPECT_INT(next_of(stage), ends[b]);
+      EXPECT_INT(memory_of(p), source + (which ? reset : kept)[b]);
+    }
+  }
+}
+
+/* Two batches, all states into a fresh stage and predictor, and the rest there: the same memory, bit for bit.
+ */
+Test(adaptation, a_stream_goes_on_from_its_state) {
+  harness_open("float64", SHIFTED STREAM("s", "p", "batch = 24") STREAM("r", "q", "batch = 24"));
+  const tn_component *one = harness_component("s"), *two = harness_component("r"),
+                     *p = harness_component("p"), *q = harness_component("q");
+  const tn_stage *table = one->vtable;
+  call(table->check, one);
+  call(table->check, two);
+  call(table->begin, one);
+  call(table->begin, two);
+  for (int b = 0; b < 2; b++) call(table->step, one);
+  harness_state *stage = harness_save(one), *predictor = harness_save(p);
+  harness_load(two, stage);
+  harness_load(q, predictor);
+  harness_forget(stage);
+  harness_forget(predictor);
+  while (call(table->step, one) != TN_DONE) call(table->step, two);
+  call(table->step, two);
+  EXPECT_INT(next_of(two), 100);
+  harness_state *left = harness_save(p), *right = harness_save(q);
+  cr_assert(harness_same(left, right));
+  harness_forget(left);
+  harness_forget(right);
 }
