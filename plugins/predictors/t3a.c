@@ -189,17 +189,17 @@ static void t3a_destroy(void *self) {
 static tn_status t3a_state(void *self, const tn_visitor *visitor) {
   struct t3a *p = self;
   void *supports = p->supports, *vectors = p->vectors;
-  size_t support_bytes = (size_t)p->room * sizeof *p->supports;
-  size_t vector_bytes = (size_t)(p->room * p->width) * sizeof *p->vectors;
   tn_visit_integer(visitor, "count", &p->count);
-  tn_visit_integer(visitor, "room", &p->room);
   tn_visit_integer(visitor, "width", &p->width);
-  tn_visit_block(visitor, "supports", &supports, &support_bytes);
-  const tn_status status = tn_visit_block(visitor, "vectors", &vectors, &vector_bytes);
+  const size_t support_bytes = (size_t)p->count * sizeof *p->supports;
+  const size_t vector_bytes = (size_t)(p->count * p->width) * sizeof *p->vectors;
+  size_t some = support_bytes, more = vector_bytes;
+  tn_visit_block(visitor, "supports", &supports, &some);
+  const tn_status status = tn_visit_block(visitor, "vectors", &vectors, &more);
   p->supports = supports;
   p->vectors = vectors;
-  if (status >= 0 && (p->count > p->room || support_bytes < (size_t)p->room * sizeof *p->supports ||
-                      vector_bytes < (size_t)(p->room * p->width) * sizeof *p->vectors))
+  if (visitor->loading) p->room = p->count;
+  if (status >= 0 && (some != support_bytes || more != vector_bytes))
     return tn_fail(TN_ERROR_INVALID, "the saved supports are damaged");
   return status;
 }
