@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Cross-entropy of a soft vote of the k nearest features of a queue (Zhang et al. 2023, AdaNPC): trains
- * features without a linear head. s = u Queue',  u = z / max(||z||, 1e-12)            cosine similarities;
- * the queue is constant w = softmax(s_topk / tau),  p_c = sum_j w_j 1[y_j = c] loss = -log min(p_y + 1e-5, 1)
+ * features without a linear head.
+ *
+ *   s = u Queue',  u = z / max(||z||, 1e-12)            cosine similarities; the queue is constant
+ *   w = softmax(s_topk / tau),  p_c = sum_j w_j 1[y_j = c]
+ *   loss = -log min(p_y + 1e-5, 1)
+ *
  * After the optimizer's step the batch replaces the oldest entries. The queue starts with directions drawn
  * uniformly, all of class 0; tau falls linearly from `temperature` to a tenth of it over the planned steps.
  */

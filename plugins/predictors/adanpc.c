@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* AdaNPC (Zhang et al. 2023, AdaNPC: Exploring Non-Parametric Classifier for Test-Time Adaptation): a vote of
- * the k nearest features of a memory, which takes in the test stream with its own predictions.
+ * the k nearest features of a memory M, which takes in the test stream with its own predictions.
  *
- *   u = z / ||z||,  s = u M'                         M: the features of all training rows, then of the stream
- *   p = sum_j w_j onehot(label_j),  w = softmax(s / temperature)   over the k nearest; with `radius`, over
- * all with s >= radius if every query of the batch has one after the prediction: (u, argmax p) joins M where
- * max p >= beta */
+ *   u = z / ||z||,  s = u M'         M: the features of all training rows, then of the stream
+ *   w = softmax(s / temperature)     over the k nearest; with `radius`, over all with s >= radius if every
+ *                                    query of the batch has one
+ *   p = sum_j w_j onehot(label_j)
+ *   after the prediction, (u, argmax p) joins M where max p >= beta */
 #include "backbone.h"
 #include "flat_index.h"
 #include <stdio.h>
@@ -163,17 +164,19 @@ static void adanpc_destroy(void *self) {
 static tn_status adanpc_state(void *self, const tn_visitor *visitor) {
   struct adanpc *p = self;
   void *labels = p->labels;
-  size_t bytes = (size_t)p->room * sizeof *p->labels;
   tn_visit_integer(visitor, "source", &p->source);
   tn_visit_integer(visitor, "oldest", &p->oldest);
   tn_visit_integer(visitor, "count", &p->memory.count);
   tn_visit_integer(visitor, "width", &p->memory.width);
   int64_t blocks = p->memory.block_count;
   tn_status status = tn_visit_integer(visitor, "blocks", &blocks);
+  size_t bytes = (size_t)p->memory.count * sizeof *p->labels;
   if (status >= 0) status = tn_visit_block(visitor, "labels", &labels, &bytes);
   if (status < 0) return status;
   p->labels = labels;
-  p->room = (int64_t)(bytes / sizeof *p->labels);
+  if (visitor->loading) p->room = (int64_t)(bytes / sizeof *p->labels);
+  if (p->memory.count > p->room || p->memory.count > blocks * FLAT_BLOCK)
+    return tn_fail(TN_ERROR_INVALID, "the saved memory is damaged");
   if (visitor->loading && blocks != p->memory.block_count) {
     if (blocks < 0 || blocks > 1 << 20) return tn_fail(TN_ERROR_INVALID, "the saved memory is damaged");
     for (int64_t b = blocks; b < p->memory.block_count; b++) tn_release(p->memory.blocks[b]);

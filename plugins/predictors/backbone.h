@@ -65,6 +65,11 @@ static inline tn_tensor *unit_rows(tn_tensor *z) {
   return tn_div(z, tn_reshape(tn_clamp(length, 1e-12, INFINITY), TN_SHAPE(tn_dim(z, 0), 1)));
 }
 
+static inline bool ends_with(const char *name, const char *end) {
+  const size_t n = strlen(name), m = strlen(end);
+  return n >= m && strcmp(name + n - m, end) == 0;
+}
+
 /* Declares what predictors of this kind add: the model's outputs pass through it. */
 static inline tn_status backbone_declare(const tn_component *model, const tn_spec *inputs,
                                          tn_declaration *declaration, int64_t *classes) {

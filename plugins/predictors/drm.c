@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 /* DRM (Zhang et al. 2023, Domain-Specific Risk Minimization for Out-of-Distribution Generalization): one head
- * a source domain and a joint one; for each test batch, heads are chosen or mixed by an estimate of their
- * gap.
+ * a source domain and a joint one, head 0; for each test batch, heads are chosen or mixed by an estimate of
+ * their gap. Head logits l_i, their probabilities p_i, their entropies e_i:
  *
- * Gap, from the head logits l_i, their probabilities p_i and entropies e_i:
- *   entropy    gamma < 0: the head of least e_i (mean over the batch, or of each sample with unit = sample);
+ *   entropy    gamma < 0: the head of least e_i, averaged over the batch or, with unit = sample, of each row;
  *              gamma >= 0: sum_i weight_i p_i, weight_i ~ (e_i + 1e-8)^-gamma
  *   prototype  the head of the domain whose mean feature has the largest cosine similarity to the batch's
- * mean feature (or to each sample's); gamma >= 0: weight_i ~ (1 - cosine + 1e-8)^-gamma uniform    the mean
- * of all p_i joint      head 0 Retraining after the prediction, heads only: on samples of confidence >= beta,
- * one step on sum_i CE(l_i, label) with the label of each head itself (own), of the joint head (joint), of
- * the uniform mean (uniform), or of the mixture above (drm). */
+ * mean feature (to each row's); gamma >= 0: weight_i ~ (1 - cosine + 1e-8)^-gamma uniform    the mean of all
+ * p_i joint      head 0
+ *
+ * Retraining after the prediction, heads only: on rows of confidence >= beta, one step on
+ * sum_i CE(l_i, label), the label being that of each head itself (own), of the joint head (joint), of the
+ * uniform mean (uniform) or of the mixture above (drm). */
 #include "backbone.h"
 #include <tenon/optimizer.h>
 
@@ -110,8 +111,7 @@ static tn_status drm_fit(void *self, const tn_component *data, const tn_referenc
   return status < 0 ? status : drm_reset(p);
 }
 
-/* ---- gaps: a number a head for each of `rows` units, small is good; (rows, heads), INFINITY: not used ----
- */
+/* ---- gaps (units, heads): small is good, INFINITY is not used ---- */
 
 static void average_rows(double *gap, int64_t n, int64_t heads) {
   for (int64_t h = 0; h < heads; h++) {

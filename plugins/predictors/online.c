@@ -54,11 +54,6 @@ static void online_release(struct online *p) {
   p->gradient = p->selected = p->params = NULL;
 }
 
-static bool ends_with(const char *name, const char *end) {
-  const size_t n = strlen(name), m = strlen(end);
-  return n >= m && strcmp(name + n - m, end) == 0;
-}
-
 /* A normalisation's: it has running statistics beside it. */
 static bool is_norm(const tn_params *params, const char *name) {
   const char *dot = strrchr(name, '.');

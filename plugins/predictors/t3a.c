@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* T3A (Iwasawa and Matsuo 2021, Test-Time Classifier Adjustment Module for Model-Agnostic Domain
- * Generalization): the linear head is replaced by prototypes, which move with the stream. supports of class
- * c: at first the head's weight row c; then every test feature z whose head says c kept: the `filter`
- * supports of lowest entropy of each class prototype_c = sum of the normalised supports, normalised;  score_c
- * = z . prototype_c */
+ * Generalization): the linear head is replaced by prototypes, which move with the stream.
+ *
+ *   supports     at first the head's weight rows, then every test feature z; each with the class that the
+ *                head gives it and the entropy of the head's prediction
+ *   kept         of each class the `filter` supports of lowest entropy
+ *   prototype_c  the sum of the normalised supports of class c, normalised
+ *   score_c      z . prototype_c */
 #include "backbone.h"
 #include <stdio.h>
 
@@ -17,7 +20,7 @@ struct t3a {
   int64_t filter;
 
   int64_t classes, width, count, room;
-  struct support *supports; /* (room); the first `classes` are the head's rows, entropy 0 */
+  struct support *supports; /* (room); at first one a row of the head */
   double *vectors;          /* (room, width), normalised */
 };
 static const tn_param t3a_params[] = {
@@ -66,26 +69,52 @@ static void drop_worst(struct t3a *p, int64_t label) {
           (size_t)((p->count - worst) * p->width) * sizeof *p->vectors);
 }
 
+/* The head's weights (classes, d), and its bias (classes) where it has one. */
+static tn_status find_head(const struct t3a *p, tn_tensor **weight, tn_tensor **bias) {
+  const tn_params *params = tn_parameters(p->model);
+  const size_t stem = strlen(p->weight) - (ends_with(p->weight, "weight") ? strlen("weight") : 0);
+  tn_param_entry entry;
+  *weight = *bias = NULL;
+  for (uint32_t i = 0; params && i < tn_params_count(params); i++) {
+    if (tn_params_entry(params, i, &entry) < 0) continue;
+    if (strcmp(entry.name, p->weight) == 0) *weight = tn_cast(entry.tensor, TN_F64);
+    if (strncmp(entry.name, p->weight, stem) == 0 && strcmp(entry.name + stem, "bias") == 0)
+      *bias = tn_cast(entry.tensor, TN_F64);
+  }
+  if (!*weight) return tn_fail(TN_ERROR_MISSING, "'%s' has no parameter '%s'", p->model->name, p->weight);
+  if (tn_dim(*weight, 0) != p->classes)
+    return tn_fail(TN_ERROR_SHAPE, "'%s' has %lld rows for %lld classes", p->weight,
+                   (long long)tn_dim(*weight, 0), (long long)p->classes);
+  return tn_outcome();
+}
+
+/* Adds rows z (n, d) with the class and the entropy that the head's logits (n, classes) give them. */
+static tn_status add_rows(struct t3a *p, const tn_tensor *z, tn_tensor *logits) {
+  tn_tensor *log_p = tn_cast(tn_log_softmax(logits, 1), TN_F64);
+  tn_tensor *entropy = tn_neg(tn_sum_axis(tn_mul(tn_exp(log_p), log_p), 1)), *guess = tn_argmax(logits, 1);
+  tn_status status = tn_outcome();
+  if (status >= 0 && tn_dim(z, 1) != p->width)
+    status = tn_fail(TN_ERROR_SHAPE, "features of width %lld, the head takes %lld", (long long)tn_dim(z, 1),
+                     (long long)p->width);
+  for (int64_t i = 0; status >= 0 && i < tn_dim(z, 0); i++)
+    status = add(p, tn_f64(z) + i * p->width, tn_i64(guess)[i], tn_f64(entropy)[i]);
+  return status;
+}
+
 static tn_status t3a_reset(void *self) {
   struct t3a *p = self;
-  const tn_params *params = tn_parameters(p->model);
-  tn_param_entry entry;
+  tn_tensor *weight, *bias;
   p->count = 0;
-  for (uint32_t i = 0; params && i < tn_params_count(params); i++) {
-    if (tn_params_entry(params, i, &entry) < 0 || strcmp(entry.name, p->weight) != 0) continue;
-    tn_scope_open();
-    const tn_tensor *rows = tn_cast(entry.tensor, TN_F64); /* (classes, d) */
-    p->width = tn_dim(rows, 1);
-    tn_status status = tn_dim(rows, 0) == p->classes
-                           ? TN_OK
-                           : tn_fail(TN_ERROR_SHAPE, "'%s' has %lld rows for %lld classes", p->weight,
-                                     (long long)tn_dim(rows, 0), (long long)p->classes);
-    for (int64_t c = 0; status >= 0 && c < p->classes; c++)
-      status = add(p, tn_f64(rows) + c * p->width, c, 0);
-    tn_scope_close();
-    return status;
+  tn_scope_open();
+  const bool recording = tn_record(false);
+  tn_status status = find_head(p, &weight, &bias);
+  if (status >= 0) {
+    p->width = tn_dim(weight, 1);
+    status = add_rows(p, weight, tn_linear(weight, weight, bias));
   }
-  return tn_fail(TN_ERROR_MISSING, "'%s' has no parameter '%s'", p->model->name, p->weight);
+  tn_record(recording);
+  tn_scope_close();
+  return status;
 }
 
 static tn_status t3a_fit(void *self, const tn_component *data, const tn_references *transforms) {
@@ -109,17 +138,10 @@ static tn_status t3a_predict(void *self, const tn_fields *inputs, tn_fields *out
   tn_fields *made = backbone_outputs(p->model, NULL, inputs, TN_NORM_DEFAULT);
   tn_tensor *z = made ? tn_field(made, "features") : NULL, *logits = made ? tn_field(made, "logits") : NULL;
   if (!z || !logits || tn_failed()) return tn_failed() ? tn_outcome() : TN_ERROR_INVALID;
-  tn_tensor *log_p = tn_cast(tn_log_softmax(logits, 1), TN_F64);
-  tn_tensor *entropy = tn_neg(tn_sum_axis(tn_mul(tn_exp(log_p), log_p), 1)), *guess = tn_argmax(logits, 1);
   tn_tensor *wide = tn_cast(tn_flatten(z), TN_F64);
   /* the batch's supports join before it is scored, as published; without adapt they leave again */
-  const int64_t n = tn_dim(wide, 0), before = p->count;
-  tn_status status = tn_outcome();
-  if (status >= 0 && tn_dim(wide, 1) != p->width)
-    status = tn_fail(TN_ERROR_SHAPE, "features of width %lld, the head takes %lld",
-                     (long long)tn_dim(wide, 1), (long long)p->width);
-  for (int64_t i = 0; status >= 0 && i < n; i++)
-    status = add(p, tn_f64(wide) + i * p->width, tn_i64(guess)[i], tn_f64(entropy)[i]);
+  const int64_t before = p->count;
+  tn_status status = add_rows(p, wide, logits);
   struct support *kept = NULL;
   double *vectors = NULL;
   if (status >= 0) {
@@ -152,12 +174,7 @@ static tn_status t3a_adapt(void *self, const tn_fields *inputs, const tn_fields 
   struct t3a *p = self;
   (void)inputs;
   tn_tensor *z = tn_cast(tn_flatten(tn_field(outputs, "features")), TN_F64);
-  tn_tensor *logits = tn_field(outputs, "head_logits");
-  tn_tensor *log_p = tn_cast(tn_log_softmax(logits, 1), TN_F64);
-  tn_tensor *entropy = tn_neg(tn_sum_axis(tn_mul(tn_exp(log_p), log_p), 1)), *guess = tn_argmax(logits, 1);
-  tn_status status = tn_outcome();
-  for (int64_t i = 0; status >= 0 && i < tn_dim(z, 0); i++)
-    status = add(p, tn_f64(z) + i * p->width, tn_i64(guess)[i], tn_f64(entropy)[i]);
+  tn_status status = add_rows(p, z, tn_field(outputs, "head_logits"));
   for (int64_t c = 0; status >= 0 && c < p->classes; c++)
     for (int64_t last = -1; last != p->count;) last = p->count, drop_worst(p, c);
   return status;
@@ -172,17 +189,17 @@ static void t3a_destroy(void *self) {
 static tn_status t3a_state(void *self, const tn_visitor *visitor) {
   struct t3a *p = self;
   void *supports = p->supports, *vectors = p->vectors;
-  size_t support_bytes = (size_t)p->room * sizeof *p->supports;
-  size_t vector_bytes = (size_t)(p->room * p->width) * sizeof *p->vectors;
   tn_visit_integer(visitor, "count", &p->count);
-  tn_visit_integer(visitor, "room", &p->room);
   tn_visit_integer(visitor, "width", &p->width);
-  tn_visit_block(visitor, "supports", &supports, &support_bytes);
-  const tn_status status = tn_visit_block(visitor, "vectors", &vectors, &vector_bytes);
+  const size_t support_bytes = (size_t)p->count * sizeof *p->supports;
+  const size_t vector_bytes = (size_t)(p->count * p->width) * sizeof *p->vectors;
+  size_t some = support_bytes, more = vector_bytes;
+  tn_visit_block(visitor, "supports", &supports, &some);
+  const tn_status status = tn_visit_block(visitor, "vectors", &vectors, &more);
   p->supports = supports;
   p->vectors = vectors;
-  if (status >= 0 && (p->count > p->room || support_bytes < (size_t)p->room * sizeof *p->supports ||
-                      vector_bytes < (size_t)(p->room * p->width) * sizeof *p->vectors))
+  if (visitor->loading) p->room = p->count;
+  if (status >= 0 && (some != support_bytes || more != vector_bytes))
     return tn_fail(TN_ERROR_INVALID, "the saved supports are damaged");
   return status;
 }

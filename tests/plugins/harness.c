@@ -202,6 +202,7 @@ static tn_status visit_tensor(const tn_visitor *visitor, const char *name, tn_te
 static tn_status visit_params(const tn_visitor *visitor, const char *name, tn_params **value) {
   item *at = visit(visitor, name);
   tn_params **to = visitor->loading ? value : &at->params;
+  if (visitor->loading && *to) return tn_params_copy(*to, at->params); /* in place, as the host does */
   tn_params_release(*to);
   *to = tn_params_clone(visitor->loading ? at->params : *value);
   return TN_OK;
@@ -235,4 +236,44 @@ void harness_forget(harness_state *state) {
     tn_params_release(state->items[i].params);
   }
   tn_free(state);
+}
+
+int64_t harness_integer(const harness_state *state, const char *name) {
+  for (uint32_t i = 0; i < state->count; i++)
+    if (strcmp(state->items[i].name, name) == 0) return state->items[i].integer;
+  cr_assert(false, "no '%s' in the state", name);
+  return 0;
+}
+
+static bool same_tensor(const tn_tensor *a, const tn_tensor *b) {
+  if (!a || !b) return a == b;
+  const size_t width = a->dtype == TN_F64 || a->dtype == TN_I64 ? 8 : 4;
+  return a->dtype == b->dtype && tn_numel(a) == tn_numel(b) &&
+         memcmp(tn_data((tn_tensor *)(uintptr_t)a), tn_data((tn_tensor *)(uintptr_t)b),
+                (size_t)tn_numel(a) * width) == 0;
+}
+
+static bool same_params(const tn_params *a, const tn_params *b) {
+  if (!a || !b) return a == b;
+  if (tn_params_count(a) != tn_params_count(b)) return false;
+  for (uint32_t i = 0; i < tn_params_count(a); i++) {
+    tn_param_entry left, right;
+    tn_params_entry(a, i, &left);
+    tn_params_entry(b, i, &right);
+    if (!same_tensor(left.tensor, right.tensor)) return false;
+  }
+  return true;
+}
+
+bool harness_same(const harness_state *a, const harness_state *b) {
+  if (a->count != b->count) return false;
+  for (uint32_t i = 0; i < a->count; i++) {
+    const item *x = &a->items[i], *y = &b->items[i];
+    if (strcmp(x->name, y->name) != 0 || x->integer != y->integer ||
+        memcmp(&x->real, &y->real, sizeof x->real) != 0 || x->bytes != y->bytes ||
+        (x->bytes > 0 && memcmp(x->data, y->data, x->bytes) != 0) || !same_tensor(x->tensor, y->tensor) ||
+        !same_params(x->params, y->params))
+      return false;
+  }
+  return true;
 }

@@ -31,6 +31,10 @@ typedef struct harness_state harness_state;
 harness_state *harness_save(const tn_component *component);
 void harness_load(const tn_component *component, const harness_state *state);
 void harness_forget(harness_state *state);
+/* The whole number that was saved under a name; ends the test if there is none. */
+int64_t harness_integer(const harness_state *state, const char *name);
+/* True if two components of the same class were saved with the same bits. */
+bool harness_same(const harness_state *a, const harness_state *b);
 
 /* The figure `name` of a metric; NaN if it reports none of that name. */
 double harness_figure(const tn_component *metric, const char *name);
