@@ -250,3 +250,16 @@ Test(anyloss, balanced_cross_entropy_weighs_both_classes_alike) {
   const double positive = log1p(exp(-0.3)), negative = log1p(exp(-1)) + log1p(exp(2)) + log(2);
   EXPECT_NEAR(number("b", 5, z, labels), (2 * positive + 4.0 / 6 * negative) / 5, 1e-15);
 }
+
+/* The extension of the paper: (1 - r) weighted cross-entropy + r (1 - metric of p), r = 0.7. */
+Test(anyloss, losses_are_mixed_by_weights) {
+  harness_open("float64", "[mix]\nuse = loss.weighted_sum\nterms = 0.3 * bce, 0.7 * plain\n"
+                          "[bce]\nuse = loss.binary_cross_entropy\nweight = balanced\n" ANYLOSS(
+                              "plain", "metric = f1\namplify = 0"));
+  EXPECT_NEAR(number("mix", N, some, some_labels),
+              0.3 * number("bce", N, some, some_labels) + 0.7 * number("plain", N, some, some_labels), 1e-15);
+  const tn_tensor *mixed = slope("mix", N, some, some_labels), *bce = slope("bce", N, some, some_labels),
+                  *plain = slope("plain", N, some, some_labels);
+  for (int i = 0; i < N; i++)
+    EXPECT_NEAR(harness_at(mixed, i), 0.3 * harness_at(bce, i) + 0.7 * harness_at(plain, i), 1e-15);
+}
