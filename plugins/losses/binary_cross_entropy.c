@@ -3,16 +3,22 @@
  *   loss = -w y log p - (1 - y) log(1 - p)
  * From one logit a sample, from two (z is their difference, as in a softmax over two classes), or, with a
  * target of the logits' shape, from one logit an attribute, averaged over attributes. Rows without a label
- * (-1) count as 0. */
+ * (-1) count as 0. `weight = balanced` weighs the classes of each batch alike: a positive sample by
+ * n / (2 n_1), a negative one by n / (2 n_0), of n labelled samples (King and Zeng 2001). */
 #include <tenon/loss.h>
+
+enum { WEIGHT_NONE, WEIGHT_BALANCED };
 
 struct binary_cross_entropy {
   const char *logits, *label;
   double positive_weight;
+  int32_t weight;
 };
 static const tn_param binary_cross_entropy_params[] = {
     TN_REAL(struct binary_cross_entropy, positive_weight, "1", 0, INFINITY,
             "weight w of the positive part: above 1 for rare positives"),
+    TN_CHOICE(struct binary_cross_entropy, weight, "none", "none|balanced",
+              "balanced: both classes of a batch count alike; for labels"),
     TN_STRING(struct binary_cross_entropy, logits, "logits",
               "field with the logits (n), (n, 1), (n, 2) or (n, k)"),
     TN_STRING(struct binary_cross_entropy, label, "label",
@@ -48,6 +54,14 @@ static tn_tensor *weighted_bce(tn_tensor *z, tn_tensor *y, double positive_weigh
   return tn_add(loss, tn_scale(tn_mul(y, tn_softplus(tn_neg(z))), positive_weight - 1));
 }
 
+/* (n) weights of mean 1 over the labelled samples; a batch of one class has weights 1. */
+static tn_tensor *balanced_weights(tn_tensor *y, tn_tensor *known) {
+  const double n = tn_item(tn_sum(known)), positives = tn_item(tn_sum(tn_mul(y, known)));
+  if (positives == 0 || positives == n) return known;
+  const double positive = n / (2 * positives), negative = n / (2 * (n - positives));
+  return tn_affine(y, positive - negative, negative);
+}
+
 static tn_tensor *binary_cross_entropy_per_sample(void *self, const tn_loss_call *call) {
   const struct binary_cross_entropy *loss = self;
   tn_tensor *z = tn_flatten(tn_field(call->fields, loss->logits)); /* (n, k) */
@@ -59,7 +73,9 @@ static tn_tensor *binary_cross_entropy_per_sample(void *self, const tn_loss_call
   z = tn_reshape(z, TN_SHAPE(tn_dim(z, 0)));                                           /* (n) */
   tn_tensor *known = tn_cast(tn_ge(label, tn_zeros(label->dtype, (tn_shape){0, {0}})), z->dtype);
   tn_tensor *y = tn_cast(tn_clamp(label, 0, 1), z->dtype); /* (n) */
-  return tn_mul(known, weighted_bce(z, y, loss->positive_weight));
+  tn_tensor *values = tn_mul(known, weighted_bce(z, y, loss->positive_weight));
+  if (loss->weight == WEIGHT_NONE || tn_poisoned(values)) return values;
+  return tn_mul(balanced_weights(y, known), values);
 }
 
 static const tn_class binary_cross_entropy_class = {

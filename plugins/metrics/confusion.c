@@ -3,12 +3,19 @@
  * (Sokolova and Lapalme 2009):
  *   precision_k = C_kk / sum_i C_ik    recall_k = C_kk / sum_j C_kj    f1_k = 2 C_kk / (row_k + column_k)
  * averaged over the classes that occur as truth or as prediction; 0 / 0 counts as 0. Unlabelled samples (-1)
- * do not count. */
+ * do not count.
+ *
+ * Of two classes, with `metrics` or `expression`: those figures of class 1 instead of the averages. */
+#include "binary.h"
 #include "prediction.h"
 #include <string.h>
 
 struct confusion {
   const char *prediction, *label;
+  double threshold, beta;
+  tn_strings metrics;
+  const tn_expression *expression;
+
   int64_t classes;
   int64_t *counts; /* (classes, classes) */
 };
@@ -16,7 +23,45 @@ static const tn_param confusion_params[] = {
     TN_STRING(struct confusion, prediction, "",
               "field of the prediction; empty: `logits`, else `probability`, else `prediction`"),
     TN_STRING(struct confusion, label, "label", "field of the truth (n)"),
+    TN_REAL(struct confusion, threshold, "0.5", 0, 1,
+            "of two classes: class 1 is predicted where its probability is above"),
+    TN_STRINGS(struct confusion, metrics, "", "figures of class 1 to report: " BINARY_METRICS),
+    TN_PARAM_(struct confusion, beta, TN_PARAM_REAL, TN_PARAM_MIN_EXCLUSIVE, "1", 0, INFINITY, NULL, NULL,
+              NULL, "of f_beta: how much more recall counts than precision"),
+    TN_EXPRESSION(struct confusion, expression, "", BINARY_VARIABLES,
+                  "a formula of TP, FP, FN, TN, P, N to report as `expression`"),
 };
+
+static bool is_binary(const struct confusion *metric) {
+  return metric->metrics.count > 0 || metric->expression || metric->threshold != 0.5;
+}
+
+static const char *const binary_names[BINARY_COUNT] = {[BINARY_F1] = "f1",
+                                                       [BINARY_F_BETA] = "f_beta",
+                                                       [BINARY_G_MEAN] = "g_mean",
+                                                       [BINARY_BALANCED_ACCURACY] = "balanced_accuracy",
+                                                       [BINARY_ACCURACY] = "accuracy",
+                                                       [BINARY_PRECISION] = "precision",
+                                                       [BINARY_RECALL] = "recall"};
+
+/* The number of a named metric; negative if there is none. */
+static int32_t binary_number(const char *name) {
+  for (int32_t m = 0; m < BINARY_COUNT; m++)
+    if (strcmp(name, binary_names[m]) == 0) return m;
+  return -1;
+}
+
+static tn_status confusion_create(void *self) {
+  const struct confusion *metric = self;
+  for (uint32_t i = 0; i < metric->metrics.count; i++) {
+    const char *name = metric->metrics.items[i];
+    if (binary_number(name) >= 0) continue;
+    const char *near = tn_nearest_name(name, binary_names, BINARY_COUNT);
+    return tn_fail(TN_ERROR_INVALID, "metrics: no metric '%s', expected of " BINARY_METRICS "%s%s%s", name,
+                   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+  }
+  return TN_OK;
+}
 
 static void confusion_reset(void *self) {
   struct confusion *metric = self;
@@ -46,7 +91,20 @@ static tn_status confusion_declare(void *self, const tn_spec *fields) {
   if (!label) return TN_ERROR_MISSING;
   if (label->shape.ndim != 0 || label->classes < 1)
     return tn_fail(TN_ERROR_SHAPE, "'%s' is not a class number", metric->label);
+  if (is_binary(metric) && label->classes > 2)
+    return tn_fail(TN_ERROR_SHAPE, "threshold, metrics and expression are for two classes, '%s' has %lld",
+                   metric->label, (long long)label->classes);
   return confusion_grow(metric, label->classes);
+}
+
+/* Whether class 1 is more probable than the threshold: of one score or the difference of two. The field
+ * `probability` holds probabilities, all others logits. */
+static int64_t above_threshold(const struct confusion *metric, const struct prediction *p, bool probability,
+                               int64_t row) {
+  const double score = prediction_score(p, row, p->width - 1);
+  if (probability) return score > metric->threshold;
+  const double logit = p->width == 2 ? score - prediction_score(p, row, 0) : score;
+  return logit > log(metric->threshold) - log1p(-metric->threshold);
 }
 
 static tn_status confusion_update(void *self, const tn_fields *fields) {
@@ -56,8 +114,11 @@ static tn_status confusion_update(void *self, const tn_fields *fields) {
   if (status < 0) return status;
   const int64_t *label = prediction_truth(fields, metric->label, prediction.samples);
   if (!label) return TN_ERROR_SHAPE;
+  const bool moved = metric->threshold != 0.5 && prediction.scores && prediction.width <= 2;
+  const bool probability = prediction.scores == tn_fields_find(fields, "probability");
   for (int64_t i = 0; i < prediction.samples; i++) {
-    const int64_t predicted = prediction_class(&prediction, i);
+    const int64_t predicted =
+        moved ? above_threshold(metric, &prediction, probability, i) : prediction_class(&prediction, i);
     if (label[i] < 0 || predicted < 0) continue;
     status = confusion_grow(metric, 1 + (label[i] > predicted ? label[i] : predicted));
     if (status < 0) return status;
@@ -66,8 +127,30 @@ static tn_status confusion_update(void *self, const tn_fields *fields) {
   return TN_OK;
 }
 
+static double count_at(const struct confusion *metric, int64_t truth, int64_t predicted) {
+  const bool known = truth < metric->classes && predicted < metric->classes;
+  return known ? (double)metric->counts[truth * metric->classes + predicted] : 0;
+}
+
+static void binary_values(const struct confusion *metric, tn_metric_sink *sink) {
+  const struct binary_counts counts = {.tp = count_at(metric, 1, 1),
+                                       .fp = count_at(metric, 0, 1),
+                                       .fn = count_at(metric, 1, 0),
+                                       .tn = count_at(metric, 0, 0)};
+  if (counts.tp + counts.fp + counts.fn + counts.tn == 0) return;
+  for (uint32_t i = 0; i < metric->metrics.count; i++) {
+    const char *name = metric->metrics.items[i];
+    sink->value(sink, name, binary_metric(binary_number(name), metric->beta, counts));
+  }
+  if (metric->expression) sink->value(sink, "expression", binary_written(metric->expression, counts));
+}
+
 static tn_status confusion_values(void *self, tn_metric_sink *sink) {
   const struct confusion *metric = self;
+  if (metric->metrics.count > 0 || metric->expression) {
+    binary_values(metric, sink);
+    return TN_OK;
+  }
   double precision = 0, recall = 0, f1 = 0;
   int64_t seen = 0;
   for (int64_t k = 0; k < metric->classes; k++) {
@@ -147,6 +230,7 @@ static const tn_class confusion_class = {
     TN_CLASS_PARAMS(confusion_params),
     .instance_size = sizeof(struct confusion),
     .vtable = &confusion_table,
+    .create = confusion_create,
     .destroy = confusion_destroy,
     .state = confusion_state};
 TN_PLUGIN("metric_confusion", "1.0.0", "MIT", &confusion_class)
