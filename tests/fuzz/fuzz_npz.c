@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   tn_bytes packed;
   tn_format_error error;
   if (!tn_npz_parse("fuzz", data, size, 1 << 20, &npz, &error)) {
-    require_refusal(&error);
+    /* what is wrong inside an entry names it: "fuzz(x.npy): ..." */
+    require(strncmp(error.text, "fuzz", 4) == 0 && strchr(":(", error.text[4]) && !strchr(error.text, '\n'));
     require(!npz.arrays && npz.count == 0);
     return 0;
   }
