@@ -2,6 +2,7 @@
 /* From sections to components: making instances, resolving references between them. */
 #include "core/pipeline/internal.h"
 #include "core/config/memory.h"
+#include "core/pipeline/places.h"
 #include "core/tensor/guard.h"
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,9 @@ static tn_status bring_up(tn_pipeline *p, tn_instance *instance, tn_error *error
    */
   tn_status status = tn_bind(c->cls, c->self, instance->section, c->name, c->file, c->line,
                              tn_instance_resolve, p, instance->bound, error);
+  const tn_section *section = instance->section;
+  for (uint32_t k = 0; status == TN_OK && section && k < section->key_count; k++)
+    status = tn_places_check(p->data, section->name, &section->keys[k], error);
   if (status == TN_OK && TN_HAS(c->cls, tn_class, create)) {
     tn_call_stack *stack = tn_enter(c, "create");
     status = c->cls->create(c->self);

@@ -164,6 +164,7 @@ tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *
   tn_places_find(&places);
   tn_config_variable variables[3];
   tn_places_variables(&places, p->directory, variables);
+  p->data = places.data ? tn_copy_text(places.data) : NULL;
   const uint32_t count = TN_ARRAY_LENGTH(variables);
   p->config = options->text
                   ? tn_config_parse(options->text, strlen(options->text), options->file, options->overrides,
@@ -210,6 +211,7 @@ void tn_pipeline_close(tn_pipeline *p) {
   tn_context_enter(p->former_context);
   free(p->name);
   free(p->directory);
+  free(p->data);
   if (!p->boxed) free(p);
 }
 

@@ -13,6 +13,16 @@ static const char *without_name(const char *message, const char *file) {
   return message;
 }
 
+tn_dylib *tn_dylib_system(const char *name, char *reason, size_t bytes) {
+  void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+  if (handle) return handle;
+  const char *message = dlerror();
+  message = message ? without_name(message, name) : "unknown reason";
+  bool foreign = strstr(message, "ELF") || strstr(message, "file too short");
+  snprintf(reason, bytes, foreign ? "not a shared object (%s)" : "cannot be loaded (%s)", message);
+  return NULL;
+}
+
 tn_dylib *tn_dylib_open(const char *file, char *reason, size_t bytes) {
   char path[4096];
   /* A name without a slash would be searched for in the system's folders. */
@@ -21,13 +31,7 @@ tn_dylib *tn_dylib_open(const char *file, char *reason, size_t bytes) {
     snprintf(reason, bytes, "its name is too long");
     return NULL;
   }
-  void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (handle) return handle;
-  const char *message = dlerror();
-  message = message ? without_name(message, path) : "unknown reason";
-  bool foreign = strstr(message, "ELF") || strstr(message, "file too short");
-  snprintf(reason, bytes, foreign ? "not a shared object (%s)" : "cannot be loaded (%s)", message);
-  return NULL;
+  return tn_dylib_system(path, reason, bytes);
 }
 
 const void *tn_dylib_symbol(tn_dylib *library, const char *name) { return dlsym(library, name); }

@@ -16,7 +16,7 @@ static const tn_param cifar_params[] = {
     TN_STRINGS(struct cifar, test_files, "", "test files"),
     TN_PATH(struct cifar, names, 0, "", "file with a class name a line, in the order of the labels"),
     TN_CHOICE(struct cifar, kind, "10", "10|100", "CIFAR-10, or CIFAR-100 with its fine labels"),
-    MEMORY_PARAMS(struct cifar, "0"),
+    SPLIT_PARAMS(struct cifar, memory.keys, "0", "shuffled"),
 };
 
 /* Appends the records of a file. */

@@ -2,15 +2,16 @@
 /* Comma-separated files, plain or gzip: one row a sample.
  *
  * Columns. `label` becomes field `label`: its distinct values in order (numbers ascending, texts by bytes)
- * are classes 0, 1, ...; with `positive` the values listed there are class 1 and all others class 0; an empty
- * cell is -1, unlabelled. Columns named in `target` become field `target` (n, k). All others become field
- * `input` (n, d), or `image` (n, channels, height, width), in the order of the file: a column of numbers is
- * one feature, divided by `scale`, its empty cells the mean over the training rows; a column of texts (or one
- * named in `categorical`) is one feature a distinct value, 1 where the row has it and else 0, with a further
- * feature at the end for empty cells if there are any. Empty means nothing or `?`.
+ * are classes 0, 1, ...; with `positive` the values listed there, or for which a condition listed there holds
+ * (`>= 15`), are class 1 and all others class 0; an empty cell is -1, unlabelled. Columns named in `target`
+ * become field `target` (n, k). All others become field `input` (n, d), or `image` (n, channels, height,
+ * width), in the order of the file: a column of numbers is one feature, divided by `scale`, its empty cells
+ * the mean over the training rows; a column of texts (or one named in `categorical`) is one feature a
+ * distinct value, 1 where the row has it and else 0, with a further feature at the end for empty cells if
+ * there are any. Empty means nothing or a text of `missing`.
  *
- * Parts. `train`, `validation`, `test`, and `all`, drawn from the rows by `split_seed` alone: they do not
- * depend on the run's seed. Rows keep the file's order within a part. */
+ * Parts. `train`, `validation`, `test` (the rows of test_file, if given) and `all`. Rows keep the file's
+ * order within a part. */
 #include "split.h"
 #include "table.h"
 
@@ -19,11 +20,9 @@ enum { INPUT, LABEL, TARGET, CATEGORY, DROPPED }; /* what a column is for */
 struct csv {
   const char *file, *test_file, *label, *delimiter;
   int32_t header;
-  tn_strings target, positive, categorical, drop;
+  tn_strings target, positive, categorical, drop, missing;
   tn_integers image;
-  tn_count train, test, validation;
-  int64_t split_seed;
-  bool stratified;
+  struct split_keys keys;
   double scale;
 
   int64_t rows, inputs, targets; /* inputs, targets: numbers a row; targets 0: none */
@@ -35,23 +34,21 @@ struct csv {
 };
 static const tn_param csv_params[] = {
     TN_PATH(struct csv, file, TN_PARAM_REQUIRED, NULL, "the table; gzip is recognised"),
-    TN_PATH(struct csv, test_file, 0, "", "a table with the same columns: part `test`; `test` is not used"),
+    TN_PATH(struct csv, test_file, 0, "", "a table with the same columns: part `test`"),
     TN_CHOICE(struct csv, header, "auto", "auto|yes|no", "whether the first row names the columns"),
     TN_STRING(struct csv, delimiter, ",", "what separates cells: one character, or `tab`"),
     TN_STRING(struct csv, label, "",
               "column with the class: name, number from 1, `last` or `none`; empty: `last` unless `target`"),
     TN_STRINGS(struct csv, target, "", "columns to predict as numbers (regression)"),
-    TN_STRINGS(struct csv, positive, "", "label values that become class 1; all others become class 0"),
+    TN_STRINGS(struct csv, positive, "",
+               "label values, or conditions like `>= 15`, that become class 1; all others become class 0"),
     TN_STRINGS(struct csv, categorical, "", "columns of numbers that are categories all the same"),
     TN_STRINGS(struct csv, drop, "", "columns to leave out"),
+    TN_STRINGS(struct csv, missing, "?", "texts of cells that hold no value, besides nothing"),
     TN_INTEGERS(struct csv, image, "", 1, 1 << 20,
                 "channels, height, width: gives `image` instead of `input`"),
     TN_REAL(struct csv, scale, "1", 1e-300, INFINITY, "numbers of the input are divided by it"),
-    TN_COUNT(struct csv, train, "0", "rows of part `train` to use; 0: all that the other parts leave"),
-    TN_COUNT(struct csv, test, "20%", "rows of part `test`, or their share of all rows; 0: none"),
-    TN_COUNT(struct csv, validation, "0", "rows of part `validation`, or their share of all rows; 0: none"),
-    TN_BOOL(struct csv, stratified, "yes", "give every class its share of every part"),
-    TN_INTEGER(struct csv, split_seed, "0", 0, 1e15, NULL, "which of the possible splits"),
+    SPLIT_PARAMS(struct csv, keys, "20%", "shuffled"),
 };
 
 /* Says for each column what it is for. */
@@ -78,38 +75,6 @@ static tn_status assign_columns(const struct csv *data, const struct table *tabl
   *label = table_find(table, name, "label");
   if (*label < 0) return TN_ERROR_MISSING;
   use[*label] = LABEL;
-  return TN_OK;
-}
-
-/* Classes by `positive`: 0 rest, 1 positive. */
-static tn_status merge_classes(const struct csv *data, struct categories *classes) {
-  int64_t found = 0;
-  for (uint32_t i = 0; i < data->positive.count; i++) {
-    int64_t code = -1;
-    for (int64_t c = 0; c < classes->count; c++)
-      if (strcmp(classes->names[c], data->positive.items[i]) == 0) code = c;
-    if (code < 0)
-      return tn_fail(TN_ERROR_MISSING, "positive: no row has the label '%s'", data->positive.items[i]);
-  }
-  for (int64_t i = 0; i < data->rows; i++) {
-    if (classes->codes[i] < 0) continue;
-    bool positive = false;
-    for (uint32_t p = 0; p < data->positive.count; p++)
-      positive |= strcmp(classes->names[classes->codes[i]], data->positive.items[p]) == 0;
-    classes->codes[i] = positive;
-    found += positive;
-  }
-  if (found == 0) return tn_fail(TN_ERROR_INVALID, "positive: no such row");
-  for (int64_t c = 0; c < classes->count; c++) tn_free(classes->names[c]);
-  classes->count = 0;
-  static const char *const names[] = {"rest", "positive"};
-  char **two = tn_resize(classes->names, 2 * sizeof *two);
-  if (!two) return TN_ERROR_MEMORY;
-  classes->names = two;
-  for (size_t c = 0; c < 2; c++) {
-    if (categories_name(classes, c, names[c]) < 0) return TN_ERROR_MEMORY;
-    classes->count++;
-  }
   return TN_OK;
 }
 
@@ -178,23 +143,6 @@ static tn_status fill_tables(struct csv *data, const struct table *table, const 
   return status;
 }
 
-/* Strata: the classes, and one more for rows without a label. */
-static tn_status make_split(struct csv *data, const struct table *table) {
-  int64_t *strata = NULL;
-  if (data->labelled && data->stratified) {
-    strata = tn_alloc((size_t)data->rows * sizeof *strata);
-    if (!strata) return TN_ERROR_MEMORY;
-    for (int64_t i = 0; i < data->rows; i++)
-      strata[i] = data->classes.codes[i] < 0 ? data->classes.count : data->classes.codes[i];
-  }
-  const int64_t fixed = table->file_count > 1 ? (int64_t)table->files[1].row_count : 0;
-  const tn_status status =
-      split_make(&data->split, data->rows, fixed, data->train, data->test, data->validation, strata,
-                 data->classes.count + 1, (uint64_t)data->split_seed);
-  tn_free(strata);
-  return status;
-}
-
 static tn_status build(struct csv *data, const struct table *table) {
   int64_t label = -1;
   int8_t *use = tn_alloc(table_columns(table));
@@ -204,11 +152,15 @@ static tn_status build(struct csv *data, const struct table *table) {
   if (status == TN_OK && label >= 0) {
     data->labelled = true;
     status = categories_of(table, (size_t)label, &data->classes);
-    if (status == TN_OK && data->positive.count > 0) status = merge_classes(data, &data->classes);
+    if (status == TN_OK && data->positive.count > 0)
+      status = categories_merge(&data->classes, data->rows, &data->positive);
     if (status == TN_OK && data->classes.count < 1)
       status = tn_fail(TN_ERROR_INVALID, "the label column '%s' is empty", table_name(table, (size_t)label));
   }
-  if (status == TN_OK) status = make_split(data, table);
+  const int64_t fixed = table->file_count > 1 ? (int64_t)table->files[1].row_count : 0;
+  if (status == TN_OK)
+    status =
+        split_make(&data->split, &data->keys, data->rows, fixed, data->classes.codes, data->classes.count);
   if (status == TN_OK) status = fill_tables(data, table, use);
   tn_free(use);
   if (status < 0 || data->image.count == 0) return status;
@@ -224,13 +176,20 @@ static tn_status csv_create(void *self) {
   const bool tab = strcmp(data->delimiter, "tab") == 0;
   if (!tab && strlen(data->delimiter) != 1)
     return tn_fail(TN_ERROR_INVALID, "delimiter must be one character or `tab`, got '%s'", data->delimiter);
+  const char **missing = tn_alloc((data->missing.count + 1) * sizeof *missing);
+  if (!missing) return TN_ERROR_MEMORY;
+  missing[0] = "";
+  for (uint32_t i = 0; i < data->missing.count; i++) missing[i + 1] = data->missing.items[i];
   const tn_csv_options options = {.header = (tn_csv_header)data->header,
-                                  .delimiter = tab ? '\t' : data->delimiter[0]};
+                                  .delimiter = tab ? '\t' : data->delimiter[0],
+                                  .missing = missing,
+                                  .missing_count = data->missing.count + 1};
   data->dtype = tn_precision() == TN_F64 ? TN_F64 : TN_F32;
   struct table table = {.rows = 0};
   tn_status status = table_read(&table, data->file, data->test_file, &options);
   if (status == TN_OK) status = build(data, &table);
   table_free(&table);
+  tn_free(missing);
   return status;
 }
 

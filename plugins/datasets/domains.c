@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: MIT
 /* Domains made from one data set of images, as DomainBed makes them (Gulrajani and Lopez-Paz 2021).
  *
- * dataset.domains: each level of a view is a domain: rotation by degrees (counter-clockwise, bilinear, black
- * outside), Gaussian noise of a standard deviation, contrast by a factor around 1/2.
+ * dataset.domains: each level of a view is a domain: rotation by degrees, and the others of views.h.
  * dataset.colored_digits (Arjovsky et al. 2019, Invariant Risk Minimization): binary labels, digit >= 5, of
  * which a quarter is flipped; the image is red or green, and the colour agrees with the label with the
  * domain's probability: the first channel has the digit for label 0, the second for label 1.
  *
  * Fields: those of `data`, and `domain`. Rows lie domain by domain, `size` rows each, drawn from `data`
  * by `split_seed`: the same rows for every domain, or with `distinct` each its own. Part `train` has the
- * levels that are not left out, numbered from 0 in `domain`; part `left_out` the others, numbered on;
- * `domain.K` one. */
+ * levels that are not left out, numbered from 0 in `domain`, but for the last `validation` rows of each,
+ * which are part `validation`; part `left_out` has the other levels, numbered on; `all` has all, `domain.K`
+ * one. */
+#include "plugins/transforms/views.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tenon/dataset.h>
 
-enum { ROTATION, NOISE, CONTRAST };
-
 struct domains {
   const tn_component *data;
   tn_reals levels, leave_out;
   int64_t size, split_seed;
+  tn_count validation;
   bool distinct;
   int32_t view;
   double label_noise;
@@ -29,21 +29,23 @@ struct domains {
   bool colours;
   int64_t *rows; /* (domains, size): of `data` */
   double *level; /* (domains): the training ones first */
-  int64_t domains, training;
+  int64_t domains, training, validations;
   char name[32]; /* of the part that `part` named last */
 };
 
 #define DOMAINS_COMMON                                                                               \
   TN_REALS(struct domains, leave_out, "", -1e9, 1e9, "levels that make part `left_out`"),            \
       TN_INTEGER(struct domains, size, "0", 0, 1e9, "rows", "of a domain; 0: as many as there are"), \
+      TN_COUNT(struct domains, validation, "0",                                                      \
+               "rows of each training domain, or their share, that are part `validation`; 0: none"), \
       TN_BOOL(struct domains, distinct, "no", "every domain has rows of its own"),                   \
       TN_INTEGER(struct domains, split_seed, "0", 0, 1e15, NULL, "which rows")
 static const tn_param domains_params[] = {
     TN_REFERENCE(struct domains, data, TN_PARAM_REQUIRED, TN_DATASET, NULL,
                  "images (n, channels, height, width)"),
-    TN_CHOICE(struct domains, view, "rotation", "rotation|noise|contrast", "what a level means"),
+    TN_CHOICE(struct domains, view, "rotation", VIEW_CHOICES, "what a level means"),
     TN_REALS(struct domains, levels, "0, 15, 30, 45, 60, 75", -1e9, 1e9,
-             "degrees, standard deviations, or factors: one domain each"),
+             "degrees, standard deviations, factors or pixels: one domain each"),
     DOMAINS_COMMON,
 };
 static const tn_param colored_digits_params[] = {
@@ -87,9 +89,14 @@ static tn_status choose_rows(struct domains *data) {
   if (total < 0) return TN_ERROR_MISSING;
   if (data->size == 0) data->size = data->distinct ? total / d : total;
   const int64_t needed = data->distinct ? d * data->size : data->size;
+  if (data->validation.number > 0 || data->validation.fraction > 0)
+    data->validations = tn_count_of(data->validation, data->size);
   if (data->size < 1 || needed > total)
     return tn_fail(TN_ERROR_INVALID, "%lld rows are needed, '%s' has %lld", (long long)needed,
                    data->data->name, (long long)total);
+  if (data->validations >= data->size)
+    return tn_fail(TN_ERROR_INVALID, "%lld validation rows leave none of %lld to train on",
+                   (long long)data->validations, (long long)data->size);
   int64_t *order = tn_alloc((size_t)total * sizeof *order);
   data->rows = tn_alloc((size_t)(d * data->size) * sizeof *data->rows);
   if (order && data->rows) {
@@ -116,35 +123,46 @@ static void domains_destroy(void *self) {
   tn_free(data->level);
 }
 
-/* First domain and number of domains of a part. */
-static tn_status find_part(const struct domains *data, const char *part, int64_t *first, int64_t *count) {
-  *first = 0;
-  *count = data->training;
-  if (!*part || strcmp(part, "train") == 0) return TN_OK;
-  if (strcmp(part, "all") == 0) return *count = data->domains, TN_OK;
-  if (strcmp(part, "left_out") == 0 && data->training < data->domains) {
-    *first = data->training;
-    *count = data->domains - data->training;
+/* A part: rows [begin, begin + rows) of each of `count` domains from the first. */
+struct stretch {
+  int64_t first, count, begin, rows;
+};
+static tn_status find_part(const struct domains *data, const char *part, struct stretch *at) {
+  const bool train = !*part || strcmp(part, "train") == 0, left_out = data->training < data->domains;
+  *at = (struct stretch){0, data->training, 0, data->size - data->validations};
+  if (train && data->training > 0) return TN_OK;
+  if (strcmp(part, "validation") == 0 && data->validations > 0 && data->training > 0) {
+    at->begin = at->rows;
+    at->rows = data->validations;
+    return TN_OK;
+  }
+  at->rows = data->size;
+  at->count = data->domains;
+  if (strcmp(part, "all") == 0) return TN_OK;
+  if (left_out && (train || strcmp(part, "left_out") == 0)) {
+    at->first = data->training;
+    at->count -= data->training;
     return TN_OK;
   }
   char *end;
-  const long long number = strncmp(part, "domain.", 7) == 0 ? strtoll(part + 7, &end, 10) : -1;
-  if (number >= 0 && !*end && number < data->domains) return *first = number, *count = 1, TN_OK;
-  return tn_fail(TN_ERROR_MISSING, "no part '%s'; there are train, all%s, domain.0 to domain.%lld", part,
-                 data->training < data->domains ? ", left_out" : "", (long long)data->domains - 1);
+  at->first = strncmp(part, "domain.", 7) == 0 ? strtoll(part + 7, &end, 10) : -1;
+  at->count = 1;
+  if (at->first >= 0 && end > part + 7 && !*end && at->first < data->domains) return TN_OK;
+  return tn_fail(TN_ERROR_MISSING, "no part '%s'; there are train, all%s%s, domain.0 to domain.%lld", part,
+                 left_out ? ", left_out" : "", data->validations > 0 ? ", validation" : "",
+                 (long long)data->domains - 1);
 }
 
 static int64_t domains_rows(void *self, const char *part) {
-  const struct domains *data = self;
-  int64_t first, count;
-  const tn_status status = find_part(data, part, &first, &count);
-  return status < 0 ? status : count * data->size;
+  struct stretch at;
+  const tn_status status = find_part(self, part, &at);
+  return status < 0 ? status : at.count * at.rows;
 }
 
 static tn_status domains_describe(void *self, const char *part, tn_spec *spec) {
   const struct domains *data = self;
-  int64_t first, count;
-  tn_status status = find_part(data, part, &first, &count);
+  struct stretch at;
+  tn_status status = find_part(data, part, &at);
   if (status >= 0) status = tn_dataset_describe(data->data, spec);
   if (status < 0) return status;
   const tn_field_spec *image = tn_spec_get(spec, "image");
@@ -161,44 +179,26 @@ static tn_status domains_describe(void *self, const char *part, tn_spec *spec) {
   return tn_spec_set(spec, "domain", TN_I64, (tn_shape){0, {0}}, data->domains);
 }
 
-/* Row i of a batch belongs to domain[i]. x (n, c, h, w) -> the same */
-static tn_tensor *rotate(const struct domains *data, tn_tensor *x, const int64_t *domain) {
-  const int64_t n = tn_dim(x, 0), h = tn_dim(x, 2), w = tn_dim(x, 3);
-  tn_tensor *theta = tn_empty(x->dtype, TN_SHAPE(n, 2, 3));
-  if (tn_poisoned(theta)) return theta;
-  for (int64_t i = 0; i < n; i++) {
-    const double angle = data->level[domain[i]] * acos(-1) / 180, ratio = (double)h / (double)w;
-    /* from a place of the turned image to that of the straight one; y points down */
-    const double m[6] = {cos(angle), -sin(angle) * ratio, 0, sin(angle) / ratio, cos(angle), 0};
-    for (int k = 0; k < 6; k++) {
-      if (x->dtype == TN_F64)
-        tn_f64(theta)[6 * i + k] = m[k];
-      else
-        tn_f32(theta)[6 * i + k] = (float)m[k];
-    }
-  }
-  return tn_grid_sample(x, tn_affine_grid(theta, h, w, false), TN_BORDER_ZEROS, false);
-}
-
 /* The number that a row draws its own random numbers with: always the same for the same row and domain. */
 static tn_rng row_rng(const struct domains *data, int64_t domain, int64_t row) {
   return (tn_rng){.key = 0x646f6d61696e0001u ^ (uint64_t)data->split_seed,
                   .step = (uint64_t)row * 4096u + (uint64_t)domain};
 }
 
-static tn_tensor *disturb(const struct domains *data, tn_tensor *x, const int64_t *domain,
-                          const int64_t *rows) {
-  const int64_t n = tn_dim(x, 0), size = n ? tn_numel(x) / n : 0;
-  tn_tensor *y = tn_scale(tn_cast(x, TN_F64), 1); /* a copy, also of float64 images */
-  for (int64_t i = 0; !tn_poisoned(y) && i < n; i++) {
-    tn_rng rng = row_rng(data, domain[i], rows[i]);
-    const double level = data->level[domain[i]];
-    for (int64_t k = 0; k < size; k++) {
-      double *value = tn_f64(y) + i * size + k;
-      *value = data->view == NOISE ? *value + level * tn_random_normal(&rng) : 0.5 + level * (*value - 0.5);
-    }
+/* Row i of a batch is row rows[i] of `data`, seen at the level of domain[i]. x (n, c, h, w) -> the same */
+static tn_tensor *view(const struct domains *data, tn_tensor *x, const int64_t *domain, const int64_t *rows,
+                       int64_t count) {
+  double *level = tn_alloc((size_t)(count + 1) * sizeof *level);
+  tn_rng *rng = tn_alloc((size_t)(count + 1) * sizeof *rng);
+  tn_tensor *y = NULL;
+  for (int64_t i = 0; level && rng && i < count; i++) {
+    level[i] = data->level[domain[i]];
+    rng[i] = row_rng(data, domain[i], rows[i]);
   }
-  return tn_cast(y, x->dtype);
+  if (level && rng) y = view_apply(data->view, x, level, rng);
+  tn_free(level);
+  tn_free(rng);
+  return y;
 }
 
 /* Sets `image` (n, 2, h, w) and the noisy binary `label`. */
@@ -223,14 +223,14 @@ static void colour(const struct domains *data, tn_fields *fields, const int64_t 
 static tn_status domains_read(void *self, const char *part, const int64_t *index, int64_t count,
                               tn_fields *fields) {
   const struct domains *data = self;
-  int64_t first, parts;
-  tn_status status = find_part(data, part, &first, &parts);
+  struct stretch at;
+  tn_status status = find_part(data, part, &at);
   if (status < 0) return status;
   int64_t *rows = tn_alloc(2 * (size_t)(count + 1) * sizeof *rows), *domain = rows ? rows + count : NULL;
   if (!rows) return TN_ERROR_MEMORY;
   for (int64_t i = 0; i < count; i++) {
-    domain[i] = first + index[i] / data->size;
-    rows[i] = data->rows[first * data->size + index[i]];
+    domain[i] = at.first + index[i] / at.rows;
+    rows[i] = data->rows[domain[i] * data->size + at.begin + index[i] % at.rows];
   }
   status = tn_dataset_read(data->data, rows, count, fields);
   tn_tensor *image = status < 0 ? NULL : tn_field(fields, "image");
@@ -240,9 +240,7 @@ static tn_status domains_read(void *self, const char *part, const int64_t *index
     if (data->colours)
       colour(data, fields, domain, rows);
     else
-      tn_fields_set(fields, "image",
-                    data->view == ROTATION ? rotate(data, image, domain)
-                                           : disturb(data, image, domain, rows));
+      tn_fields_set(fields, "image", view(data, image, domain, rows, count));
     tn_fields_set(fields, "domain", number);
   }
   tn_free(rows);
@@ -251,13 +249,13 @@ static tn_status domains_read(void *self, const char *part, const int64_t *index
 
 static const char *domains_part(void *self, uint32_t i) {
   struct domains *data = self;
-  const bool left_out = data->training < data->domains;
-  if (i == 0) return data->training > 0 ? "train" : "all";
-  if (i == 1) return data->training > 0 ? "all" : "left_out";
-  if (i == 2 && left_out && data->training > 0) return "left_out";
-  const int64_t number = (int64_t)i - (left_out && data->training > 0 ? 3 : 2);
-  if (number >= data->domains) return NULL;
-  snprintf(data->name, sizeof data->name, "domain.%lld", (long long)number);
+  const char *const parts[] = {data->training > 0 ? "train" : NULL, "all",
+                               data->training < data->domains ? "left_out" : NULL,
+                               data->training > 0 && data->validations > 0 ? "validation" : NULL};
+  for (size_t p = 0; p < TN_ARRAY_LENGTH(parts); p++)
+    if (parts[p] && i-- == 0) return parts[p];
+  if (i >= data->domains) return NULL;
+  snprintf(data->name, sizeof data->name, "domain.%u", i);
   return data->name;
 }
 
@@ -276,7 +274,7 @@ static const tn_class domains_class = {
     .size = sizeof(tn_class),
     .kind = TN_DATASET,
     .name = "domains",
-    .summary = "Rotated, noisy or faded views of a data set of images, each a domain",
+    .summary = "Rotated or corrupted views of a data set of images, each a domain",
     .reference = "Gulrajani and Lopez-Paz 2021, In search of lost domain generalization",
     TN_CLASS_PARAMS(domains_params),
     .instance_size = sizeof(struct domains),

@@ -3,11 +3,10 @@
  *
  * Images (n, height, width) become field `image` (n, 1, height, width), (n, channels, height, width) stay as
  * they are, and (n, d) become field `input`; values are divided by `scale`, so that bytes lie in [0, 1].
- * Labels become field `label`. Parts: `train`; `validation`, the last rows of the training file; `test`;
- * `all`, the training file. */
+ * Labels become field `label`. Parts: `train`, `validation`, `test` (the rows of test_images, if given) and
+ * `all`, dealt in the order of the files unless `order` says otherwise. */
 #include "core/format/idx.h"
-#include <string.h>
-#include <tenon/dataset.h>
+#include "split.h"
 
 /* One file of images with its labels. Bytes stay bytes until they are read; others are float32. */
 struct images {
@@ -19,16 +18,16 @@ struct images {
 
 struct idx {
   const char *images, *labels, *test_images, *test_labels;
-  int64_t limit, test_limit, average;
-  tn_count validation;
+  int64_t limit, test_limit, average, subsample;
+  struct split_keys keys;
   double scale;
   tn_strings class_names;
 
   struct images train, test;
   int64_t features, classes;
-  int64_t validations; /* rows at the end of train */
-  tn_shape shape;      /* of one image */
-  double divisor;      /* in force */
+  struct split split; /* rows of train, then those of test */
+  tn_shape shape;     /* of one image */
+  double divisor;     /* in force */
 };
 static const tn_param idx_params[] = {
     TN_PATH(struct idx, images, TN_PARAM_REQUIRED, NULL, "training images"),
@@ -39,9 +38,11 @@ static const tn_param idx_params[] = {
                "only the first rows of the training file; 0: all"),
     TN_INTEGER(struct idx, test_limit, "0", 0, INFINITY, "rows",
                "only the first rows of the test file; 0: all"),
-    TN_COUNT(struct idx, validation, "0", "last training rows that are part `validation` instead; 0: none"),
+    SPLIT_PARAMS(struct idx, keys, "0", "file"),
     TN_INTEGER(struct idx, average, "1", 1, 1 << 12, "pixels",
                "side of the squares of pixels that are averaged to one"),
+    TN_INTEGER(struct idx, subsample, "1", 1, 1 << 12, "pixels",
+               "only every such row and column of pixels, from the first; instead of averaging"),
     TN_REAL(struct idx, scale, "0", 0, INFINITY, "values are divided by it; 0: 255 for bytes, else 1"),
     TN_STRINGS(struct idx, class_names, "", "names of classes 0, 1, ..."),
 };
@@ -63,20 +64,25 @@ static double value_at(const tn_idx *idx, size_t i) {
   }
 }
 
-/* Means over squares of `side` x `side` pixels of the last two axes (a box filter); what is left over at the
- * right and at the bottom is cut off. */
-static void average_pixels(const tn_idx *idx, int64_t planes, int64_t side, float *values) {
+/* Means over squares of `side` x `side` pixels of the last two axes (a box filter), `step` apart; what is
+ * left over at the right and at the bottom is cut off. */
+static void average_pixels(const tn_idx *idx, int64_t planes, int64_t side, int64_t step, float *values) {
   const int64_t height = (int64_t)idx->shape[idx->dims - 2], width = (int64_t)idx->shape[idx->dims - 1];
-  const int64_t rows = height / side, columns = width / side;
+  const int64_t rows = (height - side) / step + 1, columns = (width - side) / step + 1;
   for (int64_t p = 0; p < planes; p++)
     for (int64_t r = 0; r < rows; r++)
       for (int64_t c = 0; c < columns; c++) {
         double sum = 0;
-        for (int64_t y = r * side; y < (r + 1) * side; y++)
-          for (int64_t x = c * side; x < (c + 1) * side; x++)
+        for (int64_t y = r * step; y < r * step + side; y++)
+          for (int64_t x = c * step; x < c * step + side; x++)
             sum += value_at(idx, (size_t)((p * height + y) * width + x));
         values[(p * rows + r) * columns + c] = (float)(sum / (double)(side * side));
       }
+}
+
+/* Pixels of the file from one to the next. */
+static int64_t pixel_step(const struct idx *data) {
+  return data->average > 1 ? data->average : data->subsample;
 }
 
 /* The shape of one image of a file, after averaging. */
@@ -85,19 +91,18 @@ static tn_status image_shape(const struct idx *data, const char *file, const tn_
   *shape = (tn_shape){0, {0}};
   if (idx->dims == 3) shape->dim[shape->ndim++] = 1;
   for (size_t i = 1; i < idx->dims; i++) shape->dim[shape->ndim++] = (int64_t)idx->shape[i];
-  if (data->average == 1) return TN_OK;
-  if (shape->ndim != 3 || shape->dim[1] < data->average || shape->dim[2] < data->average)
-    return tn_fail(TN_ERROR_SHAPE, "%s: no squares of %lld pixels to average", file,
-                   (long long)data->average);
-  shape->dim[1] /= data->average;
-  shape->dim[2] /= data->average;
+  const int64_t side = data->average, step = pixel_step(data);
+  if (step == 1) return TN_OK;
+  if (shape->ndim != 3 || shape->dim[1] < side || shape->dim[2] < side)
+    return tn_fail(TN_ERROR_SHAPE, "%s: no squares of %lld pixels to average", file, (long long)side);
+  for (int axis = 1; axis < 3; axis++) shape->dim[axis] = (shape->dim[axis] - side) / step + 1;
   return TN_OK;
 }
 
 /* Takes the first `rows` images of `idx`. */
 static tn_status take_images(struct idx *data, const tn_idx *idx, int64_t rows, struct images *images) {
   const int64_t count = rows * data->features;
-  if (idx->type == TN_IDX_U8 && data->average == 1) {
+  if (idx->type == TN_IDX_U8 && pixel_step(data) == 1) {
     images->bytes = tn_alloc((size_t)count);
     if (!images->bytes) return TN_ERROR_MEMORY;
     memcpy(images->bytes, idx->data, (size_t)count);
@@ -105,8 +110,8 @@ static tn_status take_images(struct idx *data, const tn_idx *idx, int64_t rows, 
   }
   images->values = tn_alloc((size_t)count * sizeof(float));
   if (!images->values) return TN_ERROR_MEMORY;
-  if (data->average > 1)
-    average_pixels(idx, rows * data->shape.dim[0], data->average, images->values);
+  if (pixel_step(data) > 1)
+    average_pixels(idx, rows * data->shape.dim[0], data->average, pixel_step(data), images->values);
   else
     for (int64_t i = 0; i < count; i++) images->values[i] = (float)value_at(idx, (size_t)i);
   return TN_OK;
@@ -154,59 +159,51 @@ static tn_status images_read(struct idx *data, const char *file, const char *lab
   return status;
 }
 
+/* Deals the rows of both files. */
+static tn_status deal(struct idx *data) {
+  const int64_t trains = data->train.rows, tests = data->test.rows;
+  int64_t *labels = data->train.labels ? tn_alloc((size_t)(trains + tests) * sizeof *labels) : NULL;
+  if (data->train.labels && !labels) return TN_ERROR_MEMORY;
+  for (int64_t i = 0; labels && i < trains; i++) labels[i] = data->train.labels[i];
+  for (int64_t i = 0; labels && i < tests; i++) labels[trains + i] = data->test.labels[i];
+  const tn_status status =
+      split_make(&data->split, &data->keys, trains + tests, tests, labels, data->classes);
+  tn_free(labels);
+  return status;
+}
+
 static tn_status idx_create(void *self) {
   struct idx *data = self;
   if (*data->test_images && !*data->labels != !*data->test_labels)
     return tn_fail(TN_ERROR_INVALID, "give labels and test_labels both, or neither");
+  if (data->average > 1 && data->subsample > 1)
+    return tn_fail(TN_ERROR_INVALID, "give average or subsample, not both");
   tn_status status = images_read(data, data->images, data->labels, data->limit, &data->train);
   if (status == TN_OK && *data->test_images)
     status = images_read(data, data->test_images, data->test_labels, data->test_limit, &data->test);
   if (status < 0) return status;
   if (data->class_names.count > data->classes && data->train.labels) data->classes = data->class_names.count;
-  if (data->validation.number > 0 || data->validation.fraction > 0)
-    data->validations = tn_count_of(data->validation, data->train.rows);
-  if (data->validations >= data->train.rows)
-    return tn_fail(TN_ERROR_INVALID, "%lld validation rows leave none of %lld to train on",
-                   (long long)data->validations, (long long)data->train.rows);
-  return TN_OK;
+  return deal(data);
 }
 
 static void idx_destroy(void *self) {
   struct idx *data = self;
   images_free(&data->train);
   images_free(&data->test);
-}
-
-/* The file, first row and number of rows of a part. */
-static tn_status find_part(const struct idx *data, const char *part, const struct images **images,
-                           int64_t *first, int64_t *rows) {
-  const int64_t train = data->train.rows - data->validations;
-  const bool test = strcmp(part, "test") == 0, validation = strcmp(part, "validation") == 0;
-  *images = test ? &data->test : &data->train;
-  *first = validation ? train : 0;
-  *rows = test ? data->test.rows : validation ? data->validations : train;
-  if (!*part || strcmp(part, "train") == 0) return TN_OK;
-  if (strcmp(part, "all") == 0) *rows = data->train.rows;
-  if ((test || validation || strcmp(part, "all") == 0) && *rows > 0) return TN_OK;
-  return tn_fail(TN_ERROR_MISSING, "no part '%s'; there are train, all%s%s", part,
-                 data->validations > 0 ? ", validation" : "", data->test.rows > 0 ? ", test" : "");
+  split_free(&data->split);
 }
 
 static int64_t idx_rows(void *self, const char *part) {
-  const struct images *images;
-  int64_t first, rows;
-  const tn_status status = find_part(self, part, &images, &first, &rows);
-  return status < 0 ? status : rows;
+  const struct idx *data = self;
+  const int p = split_part(&data->split, part);
+  return p < 0 ? TN_ERROR_MISSING : data->split.count[p];
 }
 
 static tn_status idx_describe(void *self, const char *part, tn_spec *spec) {
   const struct idx *data = self;
-  const struct images *images;
-  int64_t first, rows;
-  const tn_status status = find_part(data, part, &images, &first, &rows);
-  if (status < 0) return status;
+  if (split_part(&data->split, part) < 0) return TN_ERROR_MISSING;
   tn_spec_set(spec, data->shape.ndim == 3 ? "image" : "input", TN_FLOAT, data->shape, 0);
-  if (images->labels) tn_spec_set(spec, "label", TN_I64, (tn_shape){0, {0}}, data->classes);
+  if (data->train.labels) tn_spec_set(spec, "label", TN_I64, (tn_shape){0, {0}}, data->classes);
   return TN_OK;
 }
 
@@ -230,34 +227,34 @@ static void copy_image(const struct idx *data, const struct images *images, int6
     for (int64_t i = 0; i < n; i++) to[i] = values[i] / divisor;
 }
 
+/* The file in which a row is; *row becomes its number there. */
+static const struct images *file_of(const struct idx *data, int64_t *row) {
+  if (*row < data->train.rows) return &data->train;
+  *row -= data->train.rows;
+  return &data->test;
+}
+
 static tn_status idx_read(void *self, const char *part, const int64_t *index, int64_t count,
                           tn_fields *fields) {
   const struct idx *data = self;
-  const struct images *images;
-  int64_t first, rows;
-  const tn_status status = find_part(data, part, &images, &first, &rows);
-  if (status < 0) return status;
+  const int p = split_part(&data->split, part);
+  if (p < 0) return TN_ERROR_MISSING;
   tn_shape shape = {data->shape.ndim + 1, {count}};
   for (uint32_t i = 0; i < data->shape.ndim; i++) shape.dim[i + 1] = data->shape.dim[i];
   tn_tensor *x = tn_empty(tn_precision() == TN_F64 ? TN_F64 : TN_F32, shape);
-  for (int64_t i = 0; !tn_poisoned(x) && i < count; i++) copy_image(data, images, first + index[i], x, i);
+  tn_tensor *label = data->train.labels ? tn_empty(TN_I64, TN_SHAPE(count)) : NULL;
+  for (int64_t i = 0; !tn_failed() && i < count; i++) {
+    int64_t row = data->split.rows[p][index[i]];
+    const struct images *images = file_of(data, &row);
+    copy_image(data, images, row, x, i);
+    if (label) tn_i64(label)[i] = images->labels[row];
+  }
   tn_fields_set(fields, data->shape.ndim == 3 ? "image" : "input", x);
-  if (!images->labels) return tn_outcome();
-  tn_tensor *label = tn_empty(TN_I64, TN_SHAPE(count));
-  for (int64_t i = 0; !tn_poisoned(label) && i < count; i++)
-    tn_i64(label)[i] = images->labels[first + index[i]];
-  tn_fields_set(fields, "label", label);
+  if (label) tn_fields_set(fields, "label", label);
   return tn_outcome();
 }
 
-static const char *idx_part(void *self, uint32_t i) {
-  const struct idx *data = self;
-  const char *const parts[] = {"train", "all", data->validations > 0 ? "validation" : NULL,
-                               data->test.rows > 0 ? "test" : NULL};
-  for (size_t p = 0; p < TN_ARRAY_LENGTH(parts); p++)
-    if (parts[p] && i-- == 0) return parts[p];
-  return NULL;
-}
+static const char *idx_part(void *self, uint32_t i) { return split_name(&((struct idx *)self)->split, i); }
 
 static const char *idx_class_name(void *self, const char *field, int64_t label) {
   const struct idx *data = self;

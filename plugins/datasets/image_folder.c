@@ -20,7 +20,7 @@ static const tn_param image_folder_params[] = {
     TN_INTEGER(struct image_folder, crop, "0", 0, 1 << 14, "pixels",
                "side of the square in the middle that is used, for images of several sizes; 0: all"),
     TN_CHOICE(struct image_folder, channels, "auto", "auto|grey|colour", "auto: those of the first image"),
-    MEMORY_PARAMS(struct image_folder, "20%"),
+    SPLIT_PARAMS(struct image_folder, memory.keys, "20%", "shuffled"),
 };
 
 /* Names in a folder, sorted: folders, or files that end in .png. */

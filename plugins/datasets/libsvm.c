@@ -16,7 +16,7 @@ static const tn_param libsvm_params[] = {
     TN_PATH(struct libsvm, test_file, 0, "", "rows of part `test`"),
     TN_INTEGER(struct libsvm, columns, "0", 0, 1 << 24, NULL, "features; 0: the largest index of the files"),
     TN_BOOL(struct libsvm, regression, "no", "the labels are numbers to predict"),
-    MEMORY_PARAMS(struct libsvm, "20%"),
+    SPLIT_PARAMS(struct libsvm, memory.keys, "20%", "shuffled"),
 };
 
 static void fill(struct memory *m, const tn_libsvm *set, int64_t first) {

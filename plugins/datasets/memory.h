@@ -6,10 +6,7 @@
 #include "split.h"
 
 struct memory {
-  /* keys (MEMORY_PARAMS) */
-  tn_count train, validation, test;
-  int64_t split_seed;
-  bool stratified;
+  struct split_keys keys; /* SPLIT_PARAMS(type, memory.keys, ...) */
   /* what the plugin fills */
   const char *field; /* "image" or "input" */
   tn_shape shape;    /* of one sample */
@@ -26,57 +23,6 @@ struct memory {
   int64_t features;
   struct split split;
 };
-
-/* The keys that all such data sets have; `tests` is the default of `test`. */
-#define MEMORY_PARAMS(type, tests)                                                                    \
-  {"train",                                                                                           \
-   TN_PARAM_COUNT,                                                                                    \
-   0,                                                                                                 \
-   offsetof(type, memory.train),                                                                      \
-   "0",                                                                                               \
-   0,                                                                                                 \
-   INFINITY,                                                                                          \
-   NULL,                                                                                              \
-   NULL,                                                                                              \
-   NULL,                                                                                              \
-   "rows of part `train` to use; 0: all that the other parts leave"},                                 \
-      {"validation",                                                                                  \
-       TN_PARAM_COUNT,                                                                                \
-       0,                                                                                             \
-       offsetof(type, memory.validation),                                                             \
-       "0",                                                                                           \
-       0,                                                                                             \
-       INFINITY,                                                                                      \
-       NULL,                                                                                          \
-       NULL,                                                                                          \
-       NULL,                                                                                          \
-       "rows of part `validation`, or their share; 0: none"},                                         \
-      {"test",                                                                                        \
-       TN_PARAM_COUNT,                                                                                \
-       0,                                                                                             \
-       offsetof(type, memory.test),                                                                   \
-       tests,                                                                                         \
-       0,                                                                                             \
-       INFINITY,                                                                                      \
-       NULL,                                                                                          \
-       NULL,                                                                                          \
-       NULL,                                                                                          \
-       "rows of part `test`, or their share; 0: none, or all of the test files"},                     \
-      {"split_seed",                                                                                  \
-       TN_PARAM_INTEGER,                                                                              \
-       0,                                                                                             \
-       offsetof(type, memory.split_seed),                                                             \
-       "0",                                                                                           \
-       0,                                                                                             \
-       1e15,                                                                                          \
-       NULL,                                                                                          \
-       NULL,                                                                                          \
-       NULL,                                                                                          \
-       "which of the possible splits"},                                                               \
-  {                                                                                                   \
-    "stratified", TN_PARAM_BOOL, 0, offsetof(type, memory.stratified), "yes", 0, 1, NULL, NULL, NULL, \
-        "give every class its share of every part"                                                    \
-  }
 
 static inline void memory_free(struct memory *m) {
   tn_free(m->bytes);
@@ -113,18 +59,7 @@ static inline tn_status memory_finish(struct memory *m) {
   if (m->rows < 1) return tn_fail(TN_ERROR_INVALID, "no rows");
   m->features = 1;
   for (uint32_t i = 0; i < m->shape.ndim; i++) m->features *= m->shape.dim[i];
-  int64_t *strata = NULL;
-  if (m->labels && m->stratified) {
-    strata = tn_alloc((size_t)m->rows * sizeof *strata);
-    if (!strata) return TN_ERROR_MEMORY;
-    for (int64_t i = 0; i < m->rows; i++) strata[i] = m->labels[i] < 0 ? m->classes : m->labels[i];
-  }
-  const tn_status status = split_make(&m->split, m->rows, m->fixed_test, m->train, m->test, m->validation,
-                                      strata, m->classes + 1, (uint64_t)m->split_seed);
-  tn_free(strata);
-  const int64_t tests = split_size(m->test, m->fixed_test);
-  if (status == TN_OK && m->fixed_test > 0 && tests > 0) m->split.count[PART_TEST] = tests; /* the first */
-  return status;
+  return split_make(&m->split, &m->keys, m->rows, m->fixed_test, m->labels, m->classes);
 }
 
 /* ---- the kind's functions ---- */

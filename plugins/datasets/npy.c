@@ -13,7 +13,7 @@ static const tn_param npy_params[] = {
     TN_PATH(struct npy, labels, 0, "", "an .npy with the labels"),
     TN_STRING(struct npy, input, "x", "array of the .npz with the input"),
     TN_STRING(struct npy, label, "y", "array of the .npz with the labels; empty: none"),
-    MEMORY_PARAMS(struct npy, "20%"),
+    SPLIT_PARAMS(struct npy, memory.keys, "20%", "shuffled"),
 };
 
 static double element(const tn_npy *array, size_t i) {

@@ -34,7 +34,7 @@ static const tn_param gaussian_mixture_params[] = {
     TN_REAL(struct synthetic, spread, "3", 0, 1e6, "means are drawn from N(0, spread^2 I)"),
     TN_REAL(struct synthetic, noise, "1", 0, 1e6, "standard deviation of a component"),
     SYNTHETIC_SEED,
-    MEMORY_PARAMS(struct synthetic, "20%"),
+    SPLIT_PARAMS(struct synthetic, memory.keys, "20%", "shuffled"),
 };
 
 static tn_status gaussian_mixture_create(void *self) {
@@ -102,7 +102,7 @@ static const tn_param two_moons_params[] = {
     SYNTHETIC_SIZE,
     TN_REAL(struct synthetic, noise, "0.1", 0, 1e6, "standard deviation around the curves"),
     SYNTHETIC_SEED,
-    MEMORY_PARAMS(struct synthetic, "20%"),
+    SPLIT_PARAMS(struct synthetic, memory.keys, "20%", "shuffled"),
 };
 static const tn_param spirals_params[] = {
     SYNTHETIC_SIZE,
@@ -110,7 +110,7 @@ static const tn_param spirals_params[] = {
     TN_REAL(struct synthetic, turns, "1.5", 0, 100, "of each arm"),
     TN_REAL(struct synthetic, noise, "0.02", 0, 1e6, "standard deviation around the curves"),
     SYNTHETIC_SEED,
-    MEMORY_PARAMS(struct synthetic, "20%"),
+    SPLIT_PARAMS(struct synthetic, memory.keys, "20%", "shuffled"),
 };
 static const tn_param rings_params[] = {
     SYNTHETIC_SIZE,
@@ -118,7 +118,7 @@ static const tn_param rings_params[] = {
                "rings, each a class; the outermost has radius 1"),
     TN_REAL(struct synthetic, noise, "0.05", 0, 1e6, "standard deviation around the curves"),
     SYNTHETIC_SEED,
-    MEMORY_PARAMS(struct synthetic, "20%"),
+    SPLIT_PARAMS(struct synthetic, memory.keys, "20%", "shuffled"),
 };
 
 MEMORY_TABLE(synthetic)

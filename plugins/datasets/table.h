@@ -177,4 +177,75 @@ static inline tn_status categories_of(const struct table *table, size_t column, 
   return table_is_number(table, column) ? encode_numbers(table, column, c) : encode_texts(table, column, c);
 }
 
+/* A condition of `positive`: a comparison with a number, or a value itself. */
+struct condition {
+  const char *text; /* what follows the comparison */
+  bool compares, above, below, equal;
+  double number;
+};
+
+static inline tn_status condition_parse(const char *text, struct condition *condition) {
+  static const struct {
+    const char *sign;
+    bool above, below, equal;
+  } signs[] = {{">=", true, false, true},
+               {"<=", false, true, true},
+               {">", true, false, false},
+               {"<", false, true, false}};
+  *condition = (struct condition){.text = text};
+  for (size_t i = 0; i < TN_ARRAY_LENGTH(signs) && !condition->compares; i++) {
+    const size_t length = strlen(signs[i].sign);
+    if (strncmp(text, signs[i].sign, length) != 0) continue;
+    char *end;
+    *condition = (struct condition){
+        .text = text + length, .above = signs[i].above, .below = signs[i].below, .equal = signs[i].equal};
+    condition->compares = true;
+    condition->number = strtod(condition->text, &end);
+    if (end == condition->text || *end || !isfinite(condition->number))
+      return tn_fail(TN_ERROR_INVALID, "positive: '%s': expected a number behind %s", text, signs[i].sign);
+  }
+  return TN_OK;
+}
+
+/* False too where a comparison meets a text. */
+static inline bool condition_holds(const struct condition *condition, const char *name) {
+  if (!condition->compares) return strcmp(name, condition->text) == 0;
+  char *end;
+  const double x = strtod(name, &end);
+  if (end == name || *end) return false;
+  return (condition->above && x > condition->number) || (condition->below && x < condition->number) ||
+         (condition->equal && x == condition->number);
+}
+
+/* Makes two classes: 1 where a condition holds, else 0; rows without a value stay -1. Each condition must
+ * hold somewhere. */
+static inline tn_status categories_merge(struct categories *c, int64_t rows, const tn_strings *positive) {
+  int64_t *merged = tn_alloc((size_t)c->count * sizeof *merged);
+  tn_status status = merged ? TN_OK : TN_ERROR_MEMORY;
+  for (uint32_t p = 0; status == TN_OK && p < positive->count; p++) {
+    struct condition condition;
+    bool found = false;
+    status = condition_parse(positive->items[p], &condition);
+    for (int64_t k = 0; status == TN_OK && k < c->count; k++)
+      if (condition_holds(&condition, c->names[k])) merged[k] = 1, found = true;
+    if (status == TN_OK && !found)
+      status = tn_fail(TN_ERROR_MISSING, "positive: no row has the label '%s'", positive->items[p]);
+  }
+  for (int64_t i = 0; status == TN_OK && i < rows; i++)
+    if (c->codes[i] >= 0) c->codes[i] = merged[c->codes[i]];
+  tn_free(merged);
+  if (status < 0) return status;
+  for (int64_t k = 0; k < c->count; k++) tn_free(c->names[k]);
+  c->count = 0;
+  char **two = tn_resize(c->names, 2 * sizeof *two);
+  if (!two) return TN_ERROR_MEMORY;
+  c->names = two;
+  static const char *const names[] = {"rest", "positive"};
+  for (size_t k = 0; status == TN_OK && k < 2; k++) {
+    status = categories_name(c, k, names[k]);
+    c->count++;
+  }
+  return status;
+}
+
 #endif

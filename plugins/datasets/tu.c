@@ -10,8 +10,7 @@
 struct tu {
   const char *folder, *name;
   bool degree;
-  tn_count train, validation, test;
-  int64_t split_seed;
+  struct split_keys keys;
 
   tn_tu set;
   int64_t width, node_classes; /* of a node's features; distinct node labels */
@@ -24,10 +23,7 @@ static const tn_param tu_params[] = {
             "folder with NAME_A.txt and the others, plain or gzip"),
     TN_STRING(struct tu, name, "", "NAME; empty: that of the folder"),
     TN_BOOL(struct tu, degree, "no", "add a node's degree to its features"),
-    TN_COUNT(struct tu, train, "0", "graphs of part `train` to use; 0: all that the other parts leave"),
-    TN_COUNT(struct tu, validation, "0", "graphs of part `validation`, or their share; 0: none"),
-    TN_COUNT(struct tu, test, "20%", "graphs of part `test`, or their share; 0: none"),
-    TN_INTEGER(struct tu, split_seed, "0", 0, 1e15, NULL, "which of the possible splits"),
+    SPLIT_PARAMS(struct tu, keys, "20%", "shuffled"),
 };
 
 static int by_number(const void *a, const void *b) {
@@ -71,8 +67,7 @@ static tn_status tu_create(void *self) {
   for (size_t g = 0; data->classes > 0 && g < set->graph_count; g++) data->labels[g] = codes[g];
   tn_free(codes);
   if (data->classes < 0) return TN_ERROR_MEMORY;
-  return split_make(&data->split, (int64_t)set->graph_count, 0, data->train, data->test, data->validation,
-                    data->labels, data->classes, (uint64_t)data->split_seed);
+  return split_make(&data->split, &data->keys, (int64_t)set->graph_count, 0, data->labels, data->classes);
 }
 
 static void tu_destroy(void *self) {
