@@ -3,7 +3,7 @@
 _tenon() {
   local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]}
   if [ "$COMP_CWORD" = 1 ]; then
-    COMPREPLY=($(compgen -W 'run check graph list info test new help --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'run resume check graph list info test new help --help --version' -- "$word"))
     return
   fi
   case $command in
@@ -16,9 +16,15 @@ _tenon() {
     *) compopt -o filenames; COMPREPLY=($(compgen -f -X '!*.so' -- "$word") $(compgen -d -- "$word")) ;;
     esac
     ;;
+  resume)
+    case $word in
+    -*) COMPREPLY=($(compgen -W '--plugin --unlocked --quiet --no-fork --help' -- "$word")) ;;
+    *) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")) ;;
+    esac
+    ;;
   run | check | graph)
     case $word in
-    -*) COMPREPLY=($(compgen -W '--plugin --directory --smoke --quiet --profile --trap-nan --output --help' -- "$word")) ;;
+    -*) COMPREPLY=($(compgen -W '--plugin --directory --smoke --quiet --profile --trap-nan --locked --no-fork --output --help' -- "$word")) ;;
     *)
       # After the file: section.key= of that file.
       local file=

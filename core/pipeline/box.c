@@ -74,12 +74,19 @@ static void on_crash(int number, siginfo_t *info, void *context) {
     for (; shift >= 0; shift -= 4) *to++ = digits[at >> shift & 15];
   }
   *to = 0;
+  signal(number, SIG_DFL);
   if (mine->log >= 0) {
+    /* Finding frames reads what the loader keeps in the heap. If that is broken it may not come to an end. */
+    sigset_t alarms;
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    signal(SIGALRM, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
+    alarm(1);
     void *frames[FRAMES];
     const int count = backtrace(frames, FRAMES);
     backtrace_symbols_fd(frames, count, mine->log);
   }
-  signal(number, SIG_DFL);
   raise(number);
 }
 

@@ -131,10 +131,12 @@ static tn_status start_writer(tn_pipeline *p, tn_state *state, tn_error *error) 
 tn_status tn_checkpoint_save(tn_pipeline *p, bool wait, tn_error *error) {
   tn_state *state = tn_state_new();
   tn_checkpointer *w = &p->checkpointer;
+  const double began = tn_seconds();
   tn_status status = tn_run_save(p, state, error);
-  w->last = tn_seconds();
-  w->copying += w->last - w->asked;
   const tn_status former = await_writer(w, error);
+  w->last = tn_seconds();
+  w->copying += w->last - began;
+  w->count++;
   if (status >= 0)
     status = start_writer(p, state, error);
   else
@@ -146,19 +148,18 @@ tn_status tn_checkpoint_save(tn_pipeline *p, bool wait, tn_error *error) {
 bool tn_checkpoint_due(tn_pipeline *p) {
   tn_checkpointer *w = &p->checkpointer;
   if (!p->directory) return false;
-  if (p->checkpoint_every > 0 && p->steps % p->checkpoint_every == 0) {
-    w->asked = tn_seconds();
-    return true;
-  }
-  if (p->checkpoint_seconds <= 0) return false;
-  w->asked = tn_seconds();
-  return w->asked - w->last >= p->checkpoint_seconds &&
+  if (p->checkpoint_every > 0 && p->steps % p->checkpoint_every == 0) return true;
+  return p->checkpoint_seconds > 0 && tn_seconds() - w->last >= p->checkpoint_seconds &&
          !(w->writing && !__atomic_load_n(&w->done, __ATOMIC_ACQUIRE));
 }
 
 void tn_checkpoint_finish(tn_pipeline *p) {
   tn_error error = {0};
-  if (await_writer(&p->checkpointer, &error) < 0) tn_warn("a checkpoint was not written: %s", error.text);
+  tn_checkpointer *w = &p->checkpointer;
+  if (await_writer(w, &error) < 0) tn_warn("a checkpoint was not written: %s", error.text);
+  if (w->count > 0)
+    tn_info("%lld checkpoints, for which the run stood still %.3f s", (long long)w->count, w->copying);
+  w->count = 0;
 }
 
 tn_status tn_checkpoint_open(tn_pipeline *p, tn_state **state, tn_error *error) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/pipeline/digest.h"
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,8 @@
 /* A tn_digest is OpenSSL's context under another name. */
 
 tn_digest *tn_digest_new(void) {
+  /* A plugin may call exit while a checkpoint is hashed: OpenSSL must not clean up under it. */
+  OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
   EVP_MD_CTX *context = EVP_MD_CTX_new();
   if (context && EVP_DigestInit_ex(context, EVP_sha256(), NULL)) return (tn_digest *)context;
   EVP_MD_CTX_free(context);

@@ -54,8 +54,9 @@ typedef struct tn_checkpointer {
   tn_state *state;
   tn_status status;
   char message[768];
-  double last, asked; /* tn_seconds() */
-  double copying;     /* seconds that the run has stood still */
+  double last; /* tn_seconds() */
+  int64_t count;
+  double copying; /* seconds for which the run has stood still */
 } tn_checkpointer;
 
 struct tn_pipeline {

@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tenon/observer.h>
 
 /* What must be equal, apart from the plugins. */
 static json_t *facts(const tn_pipeline *p) {
@@ -102,6 +103,18 @@ static uint32_t compare(const char *file, const char *what, json_t *is, json_t *
   return count;
 }
 
+/* Observers do not change the bits: they may come and go (--quiet leaves one out). */
+static bool only_observes(const tn_registry *registry, const char *plugin) {
+  bool known = false;
+  for (uint32_t i = 0; i < tn_registry_count(registry); i++) {
+    const tn_registry_item *item = tn_registry_item_at(registry, i);
+    if (strcmp(item->plugin, plugin) != 0) continue;
+    if (strcmp(item->kind, TN_OBSERVER) != 0) return false;
+    known = true;
+  }
+  return known;
+}
+
 tn_status tn_lock_compare(const tn_pipeline *p, const char *file, FILE *out, uint32_t *differences,
                           tn_error *error) {
   json_t *lock = read_lock(file, error);
@@ -117,11 +130,11 @@ tn_status tn_lock_compare(const tn_pipeline *p, const char *file, FILE *out, uin
       json_t *other = json_object_get(locked, name);
       if (other)
         *differences += compare(file, what, value, other, out);
-      else
+      else if (!only_observes(p->registry, name))
         fprintf(out, "error: %s: plugin '%s' is not in it\n", file, name), ++*differences;
     }
     json_object_foreach(locked, name, value) {
-      if (!json_object_get(loaded, name))
+      if (!json_object_get(loaded, name) && !only_observes(p->registry, name))
         fprintf(out, "error: %s: plugin '%s' is not used any more\n", file, name), ++*differences;
     }
   }

@@ -127,7 +127,10 @@ static tn_status fixed(const tn_visitor *visitor, const char *name, tn_dtype dty
 }
 
 static tn_status visit_boolean(const tn_visitor *v, const char *name, bool *value) {
-  return fixed(v, name, TN_B8, (tn_shape){0}, value);
+  uint8_t byte = !v->loading && *value; /* a damaged file may hold what is no bool */
+  const tn_status status = fixed(v, name, TN_B8, (tn_shape){0}, &byte);
+  if (v->loading && status >= 0) *value = byte != 0;
+  return status;
 }
 static tn_status visit_integer(const tn_visitor *v, const char *name, int64_t *value) {
   return fixed(v, name, TN_I64, (tn_shape){0}, value);
@@ -342,14 +345,18 @@ tn_status tn_state_write(tn_state *state, const char *path) {
   return status < 0 ? status : tn_safetensors_save(path, state->items, state->count);
 }
 
-/* Takes over the file. */
-static tn_status check(const char *path, tn_safetensors *file, tn_state **result) {
+tn_state *tn_state_of(tn_safetensors *file) {
   tn_state *state = tn_state_new();
-  unsigned char hash[TN_STATE_HASH];
   state->file = file;
   state->count = tn_safetensors_count(file);
   state->items = tn_take(state->count * sizeof *state->items);
   for (uint32_t i = 0; i < state->count; i++) state->items[i] = *tn_safetensors_at(file, i);
+  return state;
+}
+
+static tn_status check(const char *path, tn_safetensors *file, tn_state **result) {
+  tn_state *state = tn_state_of(file);
+  unsigned char hash[TN_STATE_HASH];
   const tn_safetensor *own = tn_safetensors_find(file, HASH_NAME);
   tn_status status = tn_state_hash(state, hash);
   if (status >= 0 && (!own || own->dtype != TN_U8 || own->shape.ndim != 1 ||

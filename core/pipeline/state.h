@@ -9,6 +9,7 @@
 #ifndef TENON_CORE_STATE_H
 #define TENON_CORE_STATE_H
 
+#include "core/tensor/safetensors.h"
 #include <tenon/component.h>
 #include <tenon/tensor.h>
 
@@ -44,6 +45,8 @@ tn_status tn_state_hash(const tn_state *state, unsigned char hash[TN_STATE_HASH]
  * another thread than the one that saves. */
 tn_status tn_state_write(tn_state *state, const char *path);
 tn_status tn_state_read(const char *path, tn_state **state);
+/* Of a file whose checksum nobody asks for; takes it over. */
+tn_state *tn_state_of(tn_safetensors *file);
 tn_status tn_state_parse(const char *path, const void *bytes, size_t size, tn_state **state);
 
 #endif

@@ -28,7 +28,9 @@ typedef struct tn_pipeline_service {
    * has none; NULL and a recorded error if it was never declared. */
   tn_params *(*parameters)(const tn_component *component);
   /* Instances. instantiate: a fresh instance with the configuration of `component` (an optimizer for a second
-   * network), named NAME#1, NAME#2 ...; checkpointed like any other. */
+   * network), named NAME#1, NAME#2 ...; checkpointed like any other. On resume a component gets the same
+   * instances, in the same order, when it asks again: in `begin`, and for those made later when its state is
+   * loaded. */
   const tn_component *(*instantiate)(const tn_component *component);
   /* The run. */
   uint64_t (*seed)(void);
