@@ -14,7 +14,6 @@
 
 enum { RESTART_INITIAL, RESTART_BEST };
 
-
 struct evolution {
   struct genomes all; /* first: see GENOMES_PARAMS */
   int64_t population, tournament, evaluations, candidates, restarts;
@@ -24,6 +23,7 @@ struct evolution {
   struct members queue; /* a ring */
   uint32_t oldest;
   int64_t run, steps;
+  bool running; /* the queue is this run's; after a run it stays for the figures */
   int64_t earlier_evaluations, earlier_candidates; /* of the runs before this one */
   double initial;                                  /* value of the initial candidate */
 };
@@ -59,6 +59,7 @@ static tn_status start_run(struct evolution *e) {
   e->earlier_evaluations = e->all.evaluations;
   e->earlier_candidates = e->all.candidates;
   e->oldest = 0;
+  e->running = true;
   members_clear(&e->queue);
   tn_status status = draw_first(e, &first);
   if (status >= 0) status = genomes_evaluate(&e->all, &first, 1);
@@ -78,6 +79,7 @@ static tn_status begin(void *self, const tn_component *problem) {
     status = tn_fail(TN_ERROR_INVALID, "'%s' does not say what constants its candidates have", problem->name);
   members_clear(&e->queue);
   e->run = e->steps = 0;
+  e->running = false;
   return status;
 }
 
@@ -139,14 +141,14 @@ static tn_status breed(struct evolution *e, int64_t count) {
 
 static tn_status step(void *self, tn_solver_status *result) {
   struct evolution *e = self;
-  tn_status status = e->queue.count == 0 ? start_run(e) : TN_OK;
+  tn_status status = !e->running ? start_run(e) : TN_OK;
   int64_t left = children_left(e);
   if (status >= 0 && left > 0) status = breed(e, left < e->all.batch ? left : e->all.batch);
   if (status < 0) return status;
   e->steps++;
   if (children_left(e) <= 0) {
     e->run++;
-    members_clear(&e->queue);
+    e->running = false;
   }
   *result = (tn_solver_status){.size = sizeof *result,
                                .iterations = e->steps,
@@ -193,6 +195,7 @@ static tn_status state(void *self, const tn_visitor *visitor) {
   struct evolution *e = self;
   tn_visit_integer(visitor, "run", &e->run);
   tn_visit_integer(visitor, "steps", &e->steps);
+  tn_visit_boolean(visitor, "running", &e->running);
   tn_visit_integer(visitor, "earlier_evaluations", &e->earlier_evaluations);
   tn_visit_integer(visitor, "earlier_candidates", &e->earlier_candidates);
   tn_visit_real(visitor, "initial", &e->initial);

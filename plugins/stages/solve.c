@@ -5,12 +5,9 @@
  * figures, and, with `validation`, the value of the best candidate on another problem whenever it has
  * changed: a search that fits its own problem too well shows there. The last event's figures are the stage's
  * results, with `gap` where the optimum is known. The best candidate is published as text `best`. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <tenon/solver.h>
-#include <tenon/stage.h>
 #include "pass.h"
+#include "text.h"
+#include <tenon/solver.h>
 
 struct solve {
   const tn_component *problem, *solver, *validation;
@@ -140,14 +137,6 @@ static char *best_text(const struct solve *stage) {
   return text;
 }
 
-static tn_status write_text(const char *name, const char *text) {
-  const char *path = tn_artifact(name);
-  FILE *file = path ? fopen(path, "w") : NULL;
-  if (!file) return path ? tn_fail(TN_ERROR_IO, "%s: cannot be written", path) : TN_ERROR_IO;
-  const bool written = fputs(text, file) >= 0;
-  return fclose(file) == 0 && written ? TN_OK : tn_fail(TN_ERROR_IO, "%s: writing failed", path);
-}
-
 /* ---- steps ---- */
 
 static tn_status add_point(struct solve *stage) {
@@ -233,13 +222,7 @@ static tn_status solve_end(void *self) {
     return TN_OK;
   }
   char *text = best_text(stage);
-  tn_status status = text ? tn_publish_text("best", text) : TN_ERROR_INVALID;
-  if (status >= 0 && *stage->output && tn_run_directory()) status = write_text(stage->output, text);
-  if (text) {
-    tn_event event = tn_event_of(TN_EVENT_TEXT, "best");
-    event.text = text;
-    tn_emit(&event);
-  }
+  tn_status status = text ? text_publish("best", text, stage->output) : TN_ERROR_INVALID;
   tn_free(text);
   return status;
 }
