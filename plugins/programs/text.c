@@ -193,12 +193,13 @@ tn_status program_load(const char *path, struct program *program) {
 
 /* ---- printer ---- */
 
-/* The shortest decimal number that reads as `x`. */
+/* The shortest decimal number that reads as `x`; 30, not 3e+01. */
 static int print_number(char *text, size_t room, double x) {
+  const bool plain = fabs(x) >= 1e-4 && fabs(x) < 1e6;
   int length = 0;
   for (int digits = 1; digits <= 17; digits++) {
     length = snprintf(text, room, "%.*g", digits, x);
-    if (strtod(text, NULL) == x) break;
+    if (strtod(text, NULL) == x && !(plain && strchr(text, 'e'))) break;
   }
   return length;
 }
