@@ -40,11 +40,13 @@ static int32_t new_variable(struct program *program) {
 }
 
 /* One of the variables whose type is in `mask`; -1 if there is none. */
-static int32_t draw_variable(const program_type *types, program_type mask, tn_rng *rng) {
+static int32_t draw_variable(const program_type *types, program_type mask, int32_t extra, tn_rng *rng) {
   int32_t fits[PROGRAM_VARIABLES], count = 0;
   for (int32_t i = 0; i < PROGRAM_VARIABLES; i++)
     if (types[i] & mask) fits[count++] = i;
-  return count > 0 ? fits[below(rng, count)] : -1;
+  if (count + extra == 0) return -1;
+  const int32_t drawn = below(rng, count + extra);
+  return drawn < count ? fits[drawn] : -1;
 }
 
 /* ---- inserting ---- */
@@ -58,7 +60,7 @@ static bool draw_call(const program_type *types, tn_rng *rng, struct statement *
   for (int32_t i = 0; i < function->arity; i++) {
     struct argument *argument = &statement->arguments[i];
     const bool constant = (function->takes[i] & TYPE_SCALAR) != 0;
-    argument->variable = constant && below(rng, 2) ? -1 : draw_variable(types, function->takes[i], rng);
+    argument->variable = constant && below(rng, 2) ? -1 : draw_variable(types, function->takes[i], 0, rng);
     if (argument->variable >= 0) continue;
     if (!constant) return false;
     argument->constant = tn_random_normal(rng);
@@ -91,7 +93,7 @@ static bool insert(struct program *child, int32_t max_length, tn_rng *rng) {
   if (!draw_call(types, rng, &statement)) return false;
   const program_type type = type_of(&statement, types);
   if (type == TYPE_NONE) return false;
-  statement.target = below(rng, 2) ? draw_variable(types, type, rng) : -1;
+  statement.target = draw_variable(types, type, 1, rng);
   if (statement.target < 0) statement.target = new_variable(child);
   put(child, position, &statement);
   return true;
@@ -127,7 +129,7 @@ static bool modify(struct program *child, tn_rng *rng) {
   program_types(child, position, types);
   const program_type type = types[argument->variable];
   types[argument->variable] = TYPE_NONE;
-  const int32_t other = draw_variable(types, type, rng);
+  const int32_t other = draw_variable(types, type, 0, rng);
   if (other < 0) return false;
   argument->variable = other;
   return true;
@@ -167,7 +169,7 @@ tn_status program_random(tn_rng *rng, int32_t max_length, struct program *child)
       const program_type type = type_of(&statement, types);
       if (type == TYPE_NONE) continue;
       types[VARIABLE_UPDATE] = TYPE_TREE; /* may be assigned before it is defined */
-      statement.target = below(rng, 2) ? draw_variable(types, type, rng) : -1;
+      statement.target = below(rng, 2) ? draw_variable(types, type, 0, rng) : -1;
       if (statement.target < 0) statement.target = new_variable(child);
       put(child, child->count, &statement);
     }
