@@ -86,6 +86,7 @@ static inline const char *tn_artifact(const char *name) { return tn_sdk.pipeline
 static inline tn_status tn_declare_later(void) {
   if (TN_HAS(tn_sdk.pipeline, tn_pipeline_service, declare_later)) return tn_sdk.pipeline->declare_later();
   return TN_ERROR_MISSING;
+}
 /* Older hosts: one after the other. */
 static inline tn_status tn_parallel_for(int64_t count, tn_parallel_body body, void *argument) {
   if (TN_HAS(tn_sdk.pipeline, tn_pipeline_service, parallel))
