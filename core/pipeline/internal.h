@@ -106,6 +106,8 @@ struct tn_pipeline {
 
 /* The running pipeline of this thread. */
 tn_pipeline *tn_pipeline_current(void);
+/* parallel.c: tn_pipeline_service.parallel */
+tn_status tn_pipeline_parallel(int64_t count, tn_parallel_body body, void *argument);
 
 /* instance.c */
 tn_instance *tn_instance_of_section(tn_pipeline *p, const tn_section *section, tn_error *error);

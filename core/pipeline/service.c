@@ -255,4 +255,5 @@ const tn_pipeline_service tn_pipeline_table = {
     .params = params_of,
     .artifact = artifact,
     .declare_later = declare_later,
+    .parallel = tn_pipeline_parallel,
 };
