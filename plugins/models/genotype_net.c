@@ -46,8 +46,8 @@ static const tn_param net_params[] = {
 
 static tn_status net_create(void *self) {
   const struct net *net = self;
-  if (*net->genotype && net->of)
-    return tn_fail(TN_ERROR_INVALID, "give a genotype or `of`, a stage that finds one, not both");
+  if (!*net->genotype == !net->of)
+    return tn_fail(TN_ERROR_INVALID, "give a genotype or `of`, a stage that finds one, one of the two");
   struct genotype g = {0};
   return *net->genotype ? genotype_parse(net->genotype, &g) : TN_OK;
 }
@@ -91,8 +91,6 @@ static tn_status net_declare(void *self, const tn_spec *inputs, tn_declaration *
   struct net *net = self;
   const tn_field_spec *image = image_input(inputs, net->input);
   if (!image) return TN_ERROR_SHAPE;
-  if (!*net->genotype && !net->of)
-    return tn_fail(TN_ERROR_INVALID, "give a genotype, or `of`, a stage that finds one");
   net->output_name = net->output_field;
   const int64_t width = head_width(inputs, net->output, &net->output_name);
   if (width < 1) return TN_ERROR_MISSING;
