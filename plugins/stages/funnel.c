@@ -211,7 +211,7 @@ static tn_status emit_table(const struct funnel *stage) {
       cells[r * columns + c] = text;
       if (c > 0) {
         const struct result *result = result_of(stage, c - 1, r);
-        snprintf(text, CELL, isnan(result->value) ? "" : "%.4g (x %g)", result->value, result->scale);
+        if (!isnan(result->value)) snprintf(text, CELL, "%.4g (x %g)", result->value, result->scale);
       } else if (r < baselines(stage))
         snprintf(text, CELL, "baseline %u", r + 1);
       else
