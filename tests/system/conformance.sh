@@ -4,5 +4,5 @@ export TMPDIR="$SCRATCH"
 code=0
 "$BUILD/tenon" test "$BUILD/plugins" --fast --limit 120 --junit "$SCRATCH/junit.xml" >"$SCRATCH/out" 2>&1 || code=$?
 [ "$code" = 0 ] || { grep -v '^ok' "$SCRATCH/out"; exit 1; }
-grep -q '<testsuite name="tenon test"' "$SCRATCH/junit.xml"
+grep -q 'failures="0"' "$SCRATCH/junit.xml"
 echo "note: $(tail -1 "$SCRATCH/out")"

@@ -18,7 +18,9 @@ typedef struct tn_params tn_params;
  * Saving: the pointer is only read. Loading: the value behind it is replaced; a tensor or parameter set that
  * is NULL is created, one that exists must have the saved shape and is overwritten in place; a text or block
  * is replaced by one that the host allocated with tn_alloc (log.h), the old one is freed by tn_free. Each
- * function returns a status; the first failure may be ignored: it sticks, and the host reports it. [main] */
+ * function returns a status; the first failure may be ignored: it sticks, and the host reports it. NULL is
+ * saved as such. On resume a state is loaded into a fresh instance, or one that a stage has begun with, and
+ * may be loaded twice, before and after the stage's begin. [main] */
 typedef struct tn_visitor tn_visitor;
 struct tn_visitor {
   uint32_t size;

@@ -17,6 +17,10 @@ typedef struct tn_declarer {
   tn_status (*declare)(void *self, const tn_spec *inputs, tn_declaration *declaration); /* [main] */
 } tn_declarer;
 
+/* One of several independent pieces of work. It runs in a scope of its own; what it gives may depend on
+ * nothing but its index. */
+typedef tn_status (*tn_parallel_body)(void *argument, int64_t index);
+
 typedef struct tn_pipeline_service {
   uint32_t size;
   /* Specifications and parameters. declare: runs the component's declaration (model, loss, transform) for
@@ -28,7 +32,9 @@ typedef struct tn_pipeline_service {
    * has none; NULL and a recorded error if it was never declared. */
   tn_params *(*parameters)(const tn_component *component);
   /* Instances. instantiate: a fresh instance with the configuration of `component` (an optimizer for a second
-   * network), named NAME#1, NAME#2 ...; checkpointed like any other. */
+   * network), named NAME#1, NAME#2 ...; checkpointed like any other. On resume a component gets the same
+   * instances, in the same order, when it asks again: in `begin`, and for those made later when its state is
+   * loaded. */
   const tn_component *(*instantiate)(const tn_component *component);
   /* The run. */
   uint64_t (*seed)(void);
@@ -46,6 +52,9 @@ typedef struct tn_pipeline_service {
    * declared so far counts for checking, and the host runs `declare` again, with the same inputs, when the
    * component's parameters are first asked for. Returns the status to return. */
   tn_status (*declare_later)(void);
+  /* body(argument, i) for i in 0 .. count - 1, on the host's worker threads: [worker] functions and tensor
+   * operations may be called there. Fails as the piece with the lowest index that failed. */
+  tn_status (*parallel)(int64_t count, tn_parallel_body body, void *argument);
 } tn_pipeline_service;
 
 static inline tn_status tn_declare_component(const tn_component *component, const tn_spec *inputs,
@@ -79,6 +88,18 @@ static inline const char *tn_artifact(const char *name) { return tn_sdk.pipeline
 static inline tn_status tn_declare_later(void) {
   if (TN_HAS(tn_sdk.pipeline, tn_pipeline_service, declare_later)) return tn_sdk.pipeline->declare_later();
   return TN_ERROR_MISSING;
+}
+/* Older hosts: one after the other. */
+static inline tn_status tn_parallel_for(int64_t count, tn_parallel_body body, void *argument) {
+  if (TN_HAS(tn_sdk.pipeline, tn_pipeline_service, parallel))
+    return tn_sdk.pipeline->parallel(count, body, argument);
+  tn_status status = TN_OK;
+  for (int64_t i = 0; status >= 0 && i < count; i++) {
+    tn_scope_open();
+    status = body(argument, i);
+    tn_scope_close();
+  }
+  return status < 0 ? status : TN_OK;
 }
 
 #endif

@@ -38,7 +38,28 @@ typedef struct tn_problem {
   tn_status (*start)(void *self, double *point, tn_rng *rng);
   /* [main] The point as text for people. Default: its numbers. */
   tn_status (*print)(void *self, const double *point, char *text, size_t bytes);
+  /* [main] Before the first evaluation of a run: reads data, makes what evaluations share; by whoever drives
+   * the solver. May be called again. Default: nothing. */
+  tn_status (*begin)(void *self);
 } tn_problem;
+
+static inline tn_status tn_problem_describe(const tn_component *c, tn_problem_info *info) {
+  __builtin_memset(info, 0, sizeof *info);
+  info->size = sizeof *info;
+  info->optimum = NAN;
+  tn_call_stack *stack = tn_enter(c, "describe");
+  tn_status status = ((const tn_problem *)c->vtable)->describe(c->self, info);
+  tn_leave(stack);
+  return status;
+}
+static inline tn_status tn_problem_begin(const tn_component *c) {
+  const tn_problem *problem = (const tn_problem *)c->vtable;
+  if (!TN_HAS(problem, tn_problem, begin)) return TN_OK;
+  tn_call_stack *stack = tn_enter(c, "begin");
+  tn_status status = problem->begin(c->self);
+  tn_leave(stack);
+  return status;
+}
 
 /* Extension "tenon.problem.genome/1": candidates are byte strings that only the problem understands. Written
  * to memory that the problem gets from tn_alloc and the caller frees with tn_free. */
@@ -61,5 +82,26 @@ typedef struct tn_problem_genome {
   tn_status (*print)(void *self, const tn_genome *candidate, char **text); /* tn_alloc'd */
   tn_status (*parse)(void *self, const char *text, tn_genome *candidate);  /* may be NULL */
 } tn_problem_genome;
+
+/* Extension "tenon.problem.parts/1" of a genome problem: candidates are made of parts (statements of a
+ * program, layers of a network), some of which may be without influence on the objectives, and hold
+ * constants. `child` as above; its data stay NULL where there is no such child: no error. */
+#define TN_PROBLEM_PARTS "tenon.problem.parts/1"
+typedef struct tn_problem_parts {
+  uint32_t size;
+  /* [any] The number of parts; *idle: how many of them have no influence. */
+  uint32_t (*count)(void *self, const tn_genome *candidate, uint32_t *idle);
+  /* [main] Without part `part`; none if what is left is no candidate. */
+  tn_status (*remove)(void *self, const tn_genome *candidate, uint32_t part, tn_genome *child);
+  /* [main] The same behaviour without idle parts, in a form for people. */
+  tn_status (*tidy)(void *self, const tn_genome *candidate, tn_genome *child);
+  /* [any] Equal for candidates that differ in constants only. */
+  uint64_t (*structure)(void *self, const tn_genome *candidate);
+  /* [main] Another value of one constant; none if the parent has no constants. */
+  tn_status (*tune)(void *self, const tn_genome *parent, tn_rng *rng, tn_genome *child);
+  /* [main] What it puts out times `factor`, since problems of other sizes want steps of other sizes; may be
+   * NULL. */
+  tn_status (*scale)(void *self, const tn_genome *candidate, double factor, tn_genome *child);
+} tn_problem_parts;
 
 #endif

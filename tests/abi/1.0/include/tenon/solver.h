@@ -3,6 +3,7 @@
 #ifndef TENON_SOLVER_H
 #define TENON_SOLVER_H
 
+#include <tenon/metric.h>
 #include <tenon/problem.h>
 
 #define TN_SOLVER "tenon.solver/1"
@@ -30,6 +31,11 @@ typedef struct tn_solver {
   tn_status (*best_genome)(void *self, tn_genome *genome);
   /* [main] All non-dominated points, for several objectives: count through `count`, points if not NULL. */
   tn_status (*front)(void *self, int64_t *count, double *points, double *values);
+  /* [main] Further figures of the solution so far: rates, diversity, gaps. Default: none. */
+  tn_status (*figures)(void *self, tn_metric_sink *sink);
+  /* [main] The best candidates of a genome problem so far that differ in more than constants, best first:
+   * how many through `count`; genomes, which the caller frees, and values if not NULL. */
+  tn_status (*candidates)(void *self, uint32_t *count, tn_genome *genomes, double *values);
 } tn_solver;
 
 static inline tn_status tn_solver_begin(const tn_component *c, const tn_component *problem) {
