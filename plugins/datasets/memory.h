@@ -8,7 +8,7 @@
 struct memory {
   struct split_keys keys; /* SPLIT_PARAMS(type, memory.keys, ...) */
   /* what the plugin fills */
-  const char *field; /* "image" or "input" */
+  const char *field; /* "image" or "input"; NULL: the plugin sets its own */
   tn_shape shape;    /* of one sample */
   int64_t rows;      /* the last fixed_test of them are part `test` */
   int64_t fixed_test;
@@ -71,7 +71,7 @@ static inline int64_t memory_rows(const struct memory *m, const char *part) {
 
 static inline tn_status memory_describe(const struct memory *m, const char *part, tn_spec *spec) {
   if (split_part(&m->split, part) < 0) return TN_ERROR_MISSING;
-  tn_spec_set(spec, m->field, TN_FLOAT, m->shape, 0);
+  if (m->field) tn_spec_set(spec, m->field, TN_FLOAT, m->shape, 0);
   if (m->labels) tn_spec_set(spec, "label", TN_I64, (tn_shape){0, {0}}, m->classes);
   if (m->targets) tn_spec_set(spec, "target", TN_FLOAT, TN_SHAPE(m->target_width), 0);
   return TN_OK;
@@ -102,7 +102,9 @@ static inline tn_status memory_read(const struct memory *m, const char *part, co
   const int64_t *rows = m->split.rows[p];
   tn_shape shape = {m->shape.ndim + 1, {count}};
   for (uint32_t i = 0; i < m->shape.ndim; i++) shape.dim[i + 1] = m->shape.dim[i];
-  tn_fields_set(fields, m->field, memory_gather(m->values, m->bytes, m->features, rows, index, count, shape));
+  if (m->field)
+    tn_fields_set(fields, m->field,
+                  memory_gather(m->values, m->bytes, m->features, rows, index, count, shape));
   if (m->targets)
     tn_fields_set(fields, "target",
                   memory_gather(m->targets, NULL, m->target_width, rows, index, count,

@@ -7,8 +7,8 @@
  * validation, test), -1 for all others; part `all` has them all. */
 #include "core/format/csv.h"
 #include "core/format/libsvm.h"
+#include "ragged.h"
 #include <stdio.h>
-#include "graphs.h"
 
 struct planetoid {
   const char *features, *edges, *split;
@@ -169,9 +169,9 @@ static int64_t planetoid_rows(void *self, const char *part) {
 static tn_status planetoid_describe(void *self, const char *part, tn_spec *spec) {
   const struct planetoid *data = self;
   if (part_number(part) < 0) return TN_ERROR_MISSING;
-  graphs_describe(spec, "node", TN_FLOAT, TN_SHAPE(-1, data->width), 0);
-  graphs_describe(spec, "edge", TN_I64, TN_SHAPE(-1, 2), 0);
-  graphs_describe(spec, "label", TN_I64, TN_SHAPE(-1), data->classes);
+  ragged_describe(spec, "node", TN_FLOAT, TN_SHAPE(-1, data->width), 0);
+  ragged_describe(spec, "edge", TN_I64, TN_SHAPE(-1, 2), 0);
+  ragged_describe(spec, "label", TN_I64, TN_SHAPE(-1), data->classes);
   return TN_OK;
 }
 
@@ -194,9 +194,9 @@ static tn_status planetoid_read(void *self, const char *part, const int64_t *ind
     tn_i64(nodes)[i + 1] = (i + 1) * n;
     tn_i64(edges)[i + 1] = (i + 1) * m;
   }
-  graphs_set(fields, "node", tn_cast(node, tn_precision()), nodes);
-  graphs_set(fields, "edge", edge, edges);
-  graphs_set(fields, "label", label, nodes);
+  ragged_set(fields, "node", tn_cast(node, tn_precision()), nodes);
+  ragged_set(fields, "edge", edge, edges);
+  ragged_set(fields, "label", label, nodes);
   return tn_outcome();
 }
 

@@ -3,8 +3,8 @@
  * then the attributes of the file, or 1 where it has neither; `edge` (sum m_i, 2), both ways round; `label`
  * (n), one a graph. */
 #include "core/format/tu.h"
+#include "ragged.h"
 #include <stdio.h>
-#include "graphs.h"
 #include <stdlib.h>
 
 struct tu {
@@ -87,8 +87,8 @@ static int64_t tu_rows(void *self, const char *part) {
 static tn_status tu_describe(void *self, const char *part, tn_spec *spec) {
   const struct tu *data = self;
   if (split_part(&data->split, part) < 0) return TN_ERROR_MISSING;
-  graphs_describe(spec, "node", TN_FLOAT, TN_SHAPE(-1, data->width), 0);
-  graphs_describe(spec, "edge", TN_I64, TN_SHAPE(-1, 2), 0);
+  ragged_describe(spec, "node", TN_FLOAT, TN_SHAPE(-1, data->width), 0);
+  ragged_describe(spec, "edge", TN_I64, TN_SHAPE(-1, 2), 0);
   tn_spec_set(spec, "label", TN_I64, (tn_shape){0, {0}}, data->classes);
   return TN_OK;
 }
@@ -134,8 +134,8 @@ static tn_status tu_read(void *self, const char *part, const int64_t *index, int
       }
     }
   }
-  graphs_set(fields, "node", tn_cast(node, tn_precision()), node_offset);
-  graphs_set(fields, "edge", edge, edge_offset);
+  ragged_set(fields, "node", tn_cast(node, tn_precision()), node_offset);
+  ragged_set(fields, "edge", edge, edge_offset);
   tn_fields_set(fields, "label", label);
   return tn_outcome();
 }

@@ -7,6 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   tn_safetensors *file = NULL;
+  tn_host_start(); /* the reader reports through the log service; more than once is once */
   tn_context *context = tn_context_current();
   tn_context_clear(context);
   if (tn_safetensors_parse("fuzz", data, size, &file) < 0) {

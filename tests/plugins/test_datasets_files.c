@@ -162,3 +162,92 @@ Test(dataset_files, what_is_wrong_is_said) {
   EXPECT_CONTAINS(harness_refusal("float32", "[d]\nuse = dataset.image_folder\nfolder = /nowhere\n"),
                   "/nowhere: no such folder");
 }
+
+/* The written values of each row, in the layout of compressed sparse rows: times a vector they give the dense
+ * product: rows (0.5, 0, 2), (0, 1, 0), (4, 0, 0) times (1, 10, 100). */
+Test(dataset_files, sparse_rows_multiply_like_dense_ones) {
+  static const char text[] = "1 1:0.5 3:2\n-1 2:1\n1 1:4\n";
+  write_bytes("s.libsvm", text, sizeof text - 1);
+  open_with("libsvm", "file", "s.libsvm", "test = 0\nsparse = yes");
+  const tn_fields *all = read_all("train");
+  cr_assert(tn_fields_find(all, "input") == NULL);
+  EXPECT_INT(at(all, "value.offset", 3), 4);
+  EXPECT_REAL(at(all, "label", 1), 0);
+  const double vector[] = {1, 10, 100}, wanted[] = {200.5, 10, 4};
+  const tn_tensor *y = tn_sparse_matmul(tn_field(all, "value.offset"), tn_field(all, "column"),
+                                        tn_field(all, "value"), harness_tensor(TN_SHAPE(3, 1), vector));
+  for (int i = 0; i < 3; i++) EXPECT_REAL(harness_at(y, i), wanted[i]);
+  const tn_component c = part("");
+  const int64_t turned[] = {2, 0};
+  tn_fields *some = tn_fields_new();
+  tn_dataset_read(&c, turned, 2, some);
+  EXPECT_REAL(at(some, "value", 0), 4);
+  EXPECT_INT(at(some, "column", 2), 2);
+  EXPECT_INT(at(some, "column.offset", 1), 1);
+}
+
+/* Four cities at the corners of a rectangle of 30 by 10: divided by 30; demands in shares of the capacity. */
+Test(dataset_files, routing_instances_are_ragged_rows) {
+  char folder[300], text[1600];
+  snprintf(folder, sizeof folder, "%s", path_of("routes"));
+  snprintf(
+      text, sizeof text,
+      "mkdir -p %s; cd %s; printf 'NAME: a\\nTYPE: CVRP\\nDIMENSION: 2\\nEDGE_WEIGHT_TYPE: EUC_2D\\n"
+      "CAPACITY: 10\\nNODE_COORD_SECTION\\n1 5 5\\n2 5 9\\nDEMAND_SECTION\\n1 0\\n2 4\\nDEPOT_SECTION\\n1\\n"
+      "-1\\nEOF\\n' >a.vrp; printf 'NAME: b\\nTYPE: CVRP\\nDIMENSION: 4\\nEDGE_WEIGHT_TYPE: EUC_2D\\n"
+      "CAPACITY: 20\\nNODE_COORD_SECTION\\n1 100 50\\n2 130 50\\n3 130 60\\n4 100 60\\nDEMAND_SECTION\\n"
+      "1 0\\n2 5\\n3 10\\n4 20\\nDEPOT_SECTION\\n1\\n-1\\nEOF\\n' >b.vrp; "
+      "printf 'name,optimal_cost\\nb,80\\na,8\\n' >optima.csv",
+      folder, folder);
+  EXPECT_INT(system(text), 0);
+  snprintf(text, sizeof text, "[d]\nuse = dataset.tsplib\nfolder = %s\noptima = %s/optima.csv\n", folder,
+           folder);
+  harness_open("float64", text);
+  EXPECT_INT(rows("train"), 2);
+  const tn_fields *all = read_all("train");
+  const double nodes[] = {0, 0, 0, 1, 0, 0, 1, 0, 1, 1.0 / 3, 0, 1.0 / 3};
+  for (int i = 0; i < 12; i++) EXPECT_NEAR(at(all, "node", i), nodes[i], 1e-15);
+  const double offsets[] = {0, 2, 6}, demands[] = {0, 0.4, 0, 0.25, 0.5, 1};
+  for (int i = 0; i < 3; i++) EXPECT_INT(at(all, "node.offset", i), offsets[i]);
+  for (int i = 0; i < 6; i++) EXPECT_REAL(at(all, "demand", i), demands[i]);
+  EXPECT_REAL(at(all, "scale", 1), 30);
+  EXPECT_REAL(at(all, "capacity", 1), 20);
+  EXPECT_REAL(at(all, "target", 0), 8);
+  EXPECT_REAL(at(all, "target", 1), 80);
+  snprintf(text, sizeof text, "[d]\nuse = dataset.tsplib\nfolder = %s\nleast = 3\nnormalise = no\n", folder);
+  harness_open("float64", text);
+  EXPECT_INT(rows("train"), 1);
+  EXPECT_REAL(at(read_all("train"), "node", 2), 130);
+}
+
+/* Behind each other, in any order of reading; the field that only one of them has is left out. */
+Test(dataset_files, data_sets_behind_each_other) {
+  static const char first[] = "x,label\n1,0\n2,1\n", second[] = "x,y,label\n7,0.5,2\n8,0.25,0\n9,1,1\n";
+  write_bytes("one.csv", first, sizeof first - 1);
+  char one[256], text[900];
+  snprintf(one, sizeof one, "%s", path_of("one.csv"));
+  write_bytes("two.csv", second, sizeof second - 1);
+  snprintf(text, sizeof text,
+           "[a]\nuse = dataset.csv\nfile = %s\ntest = 0\n[b]\nuse = dataset.csv\nfile = %s\ntest = 0\n"
+           "label = label\ntarget = y\n[d]\nuse = dataset.concat\ndata = a, b\n",
+           one, path_of("two.csv"));
+  harness_open("float64", text);
+  EXPECT_INT(rows("train"), 5);
+  const tn_component c = part("");
+  tn_spec *spec = tn_spec_new();
+  cr_assert(tn_dataset_describe(&c, spec) >= 0);
+  EXPECT_INT(tn_spec_find(spec, "label")->classes, 3);
+  EXPECT_INT(tn_spec_find(spec, "domain")->classes, 2);
+  cr_assert(tn_spec_find(spec, "target") == NULL);
+  tn_spec_release(spec);
+  const int64_t order[] = {4, 0, 3, 1};
+  tn_fields *some = tn_fields_new();
+  cr_assert(tn_dataset_read(&c, order, 4, some) >= 0, "%s", harness_failure());
+  const double inputs[] = {9, 1, 8, 2}, domains[] = {1, 0, 1, 0}, labels[] = {1, 0, 0, 1};
+  for (int i = 0; i < 4; i++) {
+    EXPECT_REAL(at(some, "input", i), inputs[i]);
+    EXPECT_INT(at(some, "domain", i), domains[i]);
+    EXPECT_INT(at(some, "label", i), labels[i]);
+  }
+  EXPECT_TEXT(tn_dataset_class_name(&c, "domain", 1), "b");
+}
