@@ -3,13 +3,20 @@
 _tenon() {
   local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]}
   if [ "$COMP_CWORD" = 1 ]; then
-    COMPREPLY=($(compgen -W 'run resume check graph list info test new help --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'run resume check graph list info data test new help --help --version' -- "$word"))
     return
   fi
   case $command in
   info) COMPREPLY=($(compgen -W "$(tenon list 2>/dev/null | grep -oE '[a-z0-9_]+\.[a-z0-9_]+')" -- "$word")) ;;
   list | new) [ "$COMP_CWORD" = 2 ] && COMPREPLY=($(compgen -W 'dataset sampler transform model loss optimizer gradient
     weighting schedule metric predictor environment problem solver search stage observer communicator' -- "$word")) ;;
+  data)
+    if [ "$COMP_CWORD" = 2 ]; then
+      COMPREPLY=($(compgen -W 'list fetch' -- "$word"))
+    else
+      COMPREPLY=($(compgen -W "--check $(tenon data list 2>/dev/null | sed -n 's/^  \([^ ]*\) .*/\1/p')" -- "$word"))
+    fi
+    ;;
   test)
     case $word in
     -*) COMPREPLY=($(compgen -W '--check --seed --fast --with --limit --junit --fuzz --list --help' -- "$word")) ;;
