@@ -231,4 +231,19 @@ Test(datasets, idx_images_labels_and_averages) {
   EXPECT_INT(tn_numel(tn_field(small, "image")), 4);
   EXPECT_REAL(cell(small, "image", 0), 2.5); /* (0 + 1 + 4 + 5) / 4 */
   EXPECT_REAL(cell(small, "image", 3), 12.5);
+
+  snprintf(sections, sizeof sections,
+           "[d]\nuse = dataset.idx\nimages = %s\nlabels = %s\nsubsample = 3\nscale = 1\n", images, labels);
+  harness_open("float64", sections);
+  const double corners[] = {0, 3, 12, 15}; /* rows and columns 0 and 3 of the first image */
+  const tn_fields *sparse = everything("train");
+  for (int i = 0; i < 4; i++) EXPECT_REAL(cell(sparse, "image", i), corners[i]);
+}
+
+/* NA and -1 hold no value: they become the mean 4 of the others. */
+Test(datasets, texts_that_mean_missing) {
+  open_table("x,label\n3,0\nNA,1\n5,0\n-1,1\n", "missing = NA, -1\ntest = 0\n");
+  const double wanted[] = {3, 4, 5, 4};
+  const tn_fields *all = everything("all");
+  for (int i = 0; i < 4; i++) EXPECT_REAL(cell(all, "input", i), wanted[i]);
 }

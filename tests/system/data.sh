@@ -79,6 +79,12 @@ printf '[pipeline]\nstages = s\n[d]\nuse = dataset.csv\nfile = ${data}/ranges/nu
 code=0; "$tenon" check p.ini 2>err || code=$?
 expect "$code" 2
 expect "$(cat err)" "error: p.ini:5: [d] file: data set 'ranges' is not here: no $PWD/data/ranges/numbers.gz; \`tenon data fetch ranges\` gets it"
+# A list of files is looked at one by one, and files of no known set are named as they are.
+mkdir -p data/ranges; touch data/ranges/here
+sed 's/dataset.csv/dataset.cifar/; s/^file = .*/files = ${data}\/ranges\/here, ${data}\/other\/gone/' p.ini >q.ini
+code=0; "$tenon" check q.ini 2>err || code=$?
+expect "$code" 2
+expect "$(cat err)" "error: q.ini:5: [d] files: no $PWD/data/other/gone; \`tenon data list\` says what data sets there are"
 code=0; "$tenon" data fetch made 2>err || code=$?
 expect "$code:$(cat err)" "2:error: data set 'made' cannot be fetched: cut it out"
 code=0; "$tenon" data fetch rangs 2>err || code=$?
