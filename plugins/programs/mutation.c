@@ -39,7 +39,8 @@ static int32_t new_variable(struct program *program) {
   }
 }
 
-/* One of the variables whose type is in `mask`; -1 if there is none. */
+/* One of the variables whose type is in `mask`, each as probable as the others and as `extra` further
+ * choices; -1 if a further one is drawn or there is none. */
 static int32_t draw_variable(const program_type *types, program_type mask, int32_t extra, tn_rng *rng) {
   int32_t fits[PROGRAM_VARIABLES], count = 0;
   for (int32_t i = 0; i < PROGRAM_VARIABLES; i++)
@@ -51,21 +52,23 @@ static int32_t draw_variable(const program_type *types, program_type mask, int32
 
 /* ---- inserting ---- */
 
-/* A random call whose arguments fit; false if none are there. Where a constant may stand there is one,
- * standard normal, half of the time. */
+/* A random call whose arguments fit. Where a constant may stand there is one, standard normal, half of the
+ * time; but not everywhere, since a function of constants is a constant. False if it came to nothing. */
 static bool draw_call(const program_type *types, tn_rng *rng, struct statement *statement) {
   memset(statement, 0, sizeof *statement);
   statement->function = below(rng, FUNCTION_COUNT);
   const struct function *function = &program_functions[statement->function];
+  bool variables = function->arity == 0;
   for (int32_t i = 0; i < function->arity; i++) {
     struct argument *argument = &statement->arguments[i];
     const bool constant = (function->takes[i] & TYPE_SCALAR) != 0;
     argument->variable = constant && below(rng, 2) ? -1 : draw_variable(types, function->takes[i], 0, rng);
+    variables |= argument->variable >= 0;
     if (argument->variable >= 0) continue;
     if (!constant) return false;
     argument->constant = tn_random_normal(rng);
   }
-  return true;
+  return variables;
 }
 
 static program_type type_of(const struct statement *statement, const program_type *types) {
@@ -93,7 +96,7 @@ static bool insert(struct program *child, int32_t max_length, tn_rng *rng) {
   if (!draw_call(types, rng, &statement)) return false;
   const program_type type = type_of(&statement, types);
   if (type == TYPE_NONE) return false;
-  statement.target = draw_variable(types, type, 1, rng);
+  statement.target = draw_variable(types, type, 1, rng); /* or a new one */
   if (statement.target < 0) statement.target = new_variable(child);
   put(child, position, &statement);
   return true;
