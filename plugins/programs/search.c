@@ -25,17 +25,23 @@ static const tn_param search_params[] = {
     TN_INTEGER(struct task, batch, "64", 1, 1 << 20, "rows", "rows a batch"),
     TN_CHOICE(struct task, metric, "loss", "loss|accuracy",
               "the objective: validation loss, or 1 - accuracy"),
-    TN_PATH(struct optimizer_search, initial, TN_PARAM_REQUIRED, NULL,
-            "the program that searches start from"),
+    TN_PATH(struct optimizer_search, initial, 0, "",
+            "the program that searches start from; empty: AdamW without bias correction"),
     TN_INTEGER(struct optimizer_search, max_length, "60", 2, PROGRAM_STATEMENTS, "statements",
                "longest program that mutation makes"),
 };
+
+static const char adamw[] =
+    "g2 = square(g); m = interp(g, m, 0.9); v = interp(g2, v, 0.999); sqrt_v = sqrt(v);"
+    "update = m / sqrt_v; wd = w * 0.01; update = update + wd;"
+    "lr = lr * 0.001; update = update * lr";
 
 static tn_status search_create(void *self) {
   struct optimizer_search *search = self;
   if (pthread_mutex_init(&search->task.lock, NULL) != 0) return tn_fail(TN_ERROR_MEMORY, "no lock");
   search->locked = true;
-  return program_load(search->initial, &search->start);
+  return *search->initial ? program_load(search->initial, &search->start)
+                          : program_parse(adamw, "AdamW", &search->start);
 }
 
 static void search_destroy(void *self) {

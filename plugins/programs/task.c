@@ -207,8 +207,9 @@ static tn_status measure(const struct task *task, const struct task_bench *bench
 
 tn_status task_run(struct task *task, const struct program *program, const struct analysis *analysis,
                    double *value) {
-  struct task_bench *bench = take_bench(task);
   *value = INFINITY;
+  if (!task->initial || !task->order) return tn_fail(TN_ERROR_INTERNAL, "evaluate before begin");
+  struct task_bench *bench = take_bench(task);
   if (!bench) return TN_ERROR_MEMORY;
   const bool recording = tn_record(true);
   tn_status status = tn_params_copy(bench->weights, task->initial);

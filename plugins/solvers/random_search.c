@@ -9,7 +9,7 @@ struct random_search {
   int64_t steps; /* state */
 };
 static const tn_param search_params[] = {
-    TN_INTEGER(struct random_search, evaluations, "0", 0, 1e15, NULL, "ends after so many; 0: no limit"),
+    TN_INTEGER(struct random_search, evaluations, "1000", 0, 1e15, NULL, "ends after so many; 0: no limit"),
     TN_INTEGER(struct random_search, candidates, "0", 0, 1e15, NULL,
                "ends after so many, those found in the cache too; 0: no limit"),
     GENOMES_PARAMS};

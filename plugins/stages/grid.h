@@ -60,7 +60,7 @@ static inline tn_status grid_check(const tn_component *problem, const tn_reals *
   const tn_problem_genome *genome = tn_extension(problem, TN_PROBLEM_GENOME);
   const tn_problem_parts *parts = tn_extension(problem, TN_PROBLEM_PARTS);
   if (!genome || !parts || !TN_HAS(parts, tn_problem_parts, scale) ||
-      !TN_HAS(genome, tn_problem_genome, parse))
+      !TN_HAS(genome, tn_problem_genome, parse) || !TN_HAS(genome, tn_problem_genome, initial))
     return tn_fail(TN_ERROR_INVALID,
                    "'%s' has no candidates that are made of parts and can be scaled and read", problem->name);
   if (scales->count == 0) return tn_fail(TN_ERROR_INVALID, "no scales: give at least 1");

@@ -19,7 +19,8 @@ struct simplify {
 static const tn_param simplify_params[] = {
     TN_REFERENCE(struct simplify, problem, TN_PARAM_REQUIRED, TN_PROBLEM, NULL,
                  "what values are measured on"),
-    TN_PATH(struct simplify, candidate, 0, "", "the candidate, a text file"),
+    TN_PATH(struct simplify, candidate, 0, "",
+            "the candidate, a text file; empty: the problem's initial one"),
     TN_REFERENCE(struct simplify, from, 0, TN_STAGE, NULL, "the stage whose best candidate it is, instead"),
     TN_REALS(struct simplify, scales, "1", 0, INFINITY,
              "factors on what it puts out; the best one counts for each candidate"),
@@ -31,8 +32,7 @@ static const tn_param simplify_params[] = {
 
 static tn_status simplify_check(void *self) {
   const struct simplify *stage = self;
-  if (!*stage->candidate == !stage->from)
-    return tn_fail(TN_ERROR_INVALID, "give candidate or from: what to simplify");
+  if (*stage->candidate && stage->from) return tn_fail(TN_ERROR_INVALID, "give candidate or from, not both");
   return grid_check(stage->problem, &stage->scales);
 }
 
@@ -56,18 +56,27 @@ static void emit_round(const struct simplify *stage) {
   tn_emit_step(&progress, scalars, TN_ARRAY_LENGTH(scalars));
 }
 
+/* What is to be simplified. */
+static tn_status take_candidate(const struct simplify *stage, tn_genome *given) {
+  const tn_problem_genome *genome = tn_extension(stage->problem, TN_PROBLEM_GENOME);
+  if (stage->from) {
+    const char *text = tn_published_text(stage->from, "best");
+    if (!text) return tn_fail(TN_ERROR_MISSING, "'%s' has no best candidate", stage->from->name);
+    return grid_parse(stage->problem, text, given);
+  }
+  if (!*stage->candidate) return genome->initial(stage->problem->self, given);
+  char *text = text_read(stage->candidate);
+  tn_status status = text ? grid_parse(stage->problem, text, given) : TN_ERROR_IO;
+  tn_free(text);
+  return status;
+}
+
 /* The candidate without its idle parts. */
 static tn_status first_round(struct simplify *stage) {
   uint32_t idle;
-  const char *text = stage->from ? tn_published_text(stage->from, "best") : NULL;
-  char *read = stage->from ? NULL : text_read(stage->candidate);
-  if (!text && !read)
-    return stage->from ? tn_fail(TN_ERROR_MISSING, "'%s' has no best candidate", stage->from->name)
-                       : TN_ERROR_IO;
   tn_genome given = {NULL, 0};
   struct member member = {.value = INFINITY};
-  tn_status status = grid_parse(stage->problem, read ? read : text, &given);
-  tn_free(read);
+  tn_status status = take_candidate(stage, &given);
   if (status >= 0) status = parts_of(stage)->tidy(stage->problem->self, &given, &member.genome);
   if (status >= 0)
     status = grid_evaluate(stage->problem, &member.genome, 1, &stage->scales, &member.value, &stage->scale);

@@ -156,7 +156,7 @@ Test(stages, the_objective_may_be_the_share_of_errors) {
 Test(stages, refuses_what_cannot_be_searched) {
   EXPECT_CONTAINS(refusal("select.tasks=small"), "give two tasks or more");
   EXPECT_CONTAINS(refusal("select.baseline="), "give a baseline");
-  EXPECT_CONTAINS(refusal("shorten.from="), "give candidate or from");
+  EXPECT_CONTAINS(refusal("shorten.candidate=" PROGRAMS "adamw.opt"), "give candidate or from, not both");
   EXPECT_CONTAINS(refusal("small.model=model.gpt"), "tokens");
   EXPECT_CONTAINS(refusal("small.initial=" TN_SOURCE_ROOT "/meson.build"), "meson.build:2: expected");
 }

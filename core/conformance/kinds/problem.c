@@ -69,6 +69,13 @@ static tn_status work_genome(tn_bench *bench, const tn_component *c, const tn_pr
   return status;
 }
 
+static tn_status prepare(tn_bench *bench, const tn_component *c) {
+  tn_problem_info info;
+  (void)bench;
+  const tn_status status = describe(c, &info);
+  return status < 0 ? status : tn_problem_begin(c);
+}
+
 static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   tn_problem_info info;
   tn_status status = describe(c, &info);
@@ -217,5 +224,8 @@ static const tn_check checks[] = {
     {"gradient", "the gradient agrees with finite differences and with evaluate", gradient},
     {"genomes", "genomes are evaluated alike every time, also printed and parsed", genomes},
 };
-const tn_driver tn_driver_problem = {
-    .kind = TN_PROBLEM, .work = work, .checks = checks, .check_count = TN_ARRAY_LENGTH(checks)};
+const tn_driver tn_driver_problem = {.kind = TN_PROBLEM,
+                                     .prepare = prepare,
+                                     .work = work,
+                                     .checks = checks,
+                                     .check_count = TN_ARRAY_LENGTH(checks)};

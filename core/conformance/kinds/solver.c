@@ -17,8 +17,11 @@ static const tn_component *problem_of(const tn_bench *bench) {
 
 static tn_status prepare(tn_bench *bench, const tn_component *c) {
   const tn_component *problem = problem_of(bench);
-  return problem ? tn_solver_begin(c, problem)
-                 : tn_fail(TN_ERROR_MISSING, "no problem is installed that needs no keys of its own");
+  tn_problem_info info;
+  if (!problem) return tn_fail(TN_ERROR_MISSING, "no problem is installed that needs no keys of its own");
+  tn_status status = tn_problem_describe(problem, &info);
+  if (status >= 0) status = tn_problem_begin(problem);
+  return status < 0 ? status : tn_solver_begin(c, problem);
 }
 
 static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
