@@ -7,9 +7,9 @@
 static void start(void) {
   harness_open("float32",
                "[ageing]\nuse = solver.regularized_evolution\npopulation = 3\ntournament = 64\nbatch = 1\n"
-               "candidates = 13\n"
+               "evaluations = 0\ncandidates = 13\n"
                "[evolution]\nuse = solver.regularized_evolution\npopulation = 20\ntournament = 5\n"
-               "candidates = 3000\nbatch = 8\n"
+               "evaluations = 0\ncandidates = 3000\nbatch = 8\n"
                "[again]\nbase = evolution\n"
                "[uncached]\nbase = evolution\ncached = no\n"
                "[restarted]\nbase = evolution\ncandidates = 100\nrestarts = 3\nrestart = best\n"
