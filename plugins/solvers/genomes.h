@@ -51,6 +51,7 @@ static inline tn_status cache_add(struct cache *cache, uint64_t hash, double val
 struct genomes {
   /* configuration */
   int64_t batch, archive;
+  double archive_gap;
   bool cached;
   /* the problem */
   const tn_component *problem;
@@ -68,7 +69,9 @@ struct genomes {
              "candidates made before any of them is evaluated: what threads share"),             \
       TN_BOOL(struct genomes, cached, "yes", "evaluate candidates that behave alike only once"), \
       TN_INTEGER(struct genomes, archive, "100", 1, 1e6, NULL,                                   \
-                 "candidates to remember, the best of each structure")
+                 "candidates to remember, the best of each structure"),                          \
+      TN_REAL(struct genomes, archive_gap, "1e-3", 0, 1,                                         \
+              "relative difference of values below which two candidates count as one there")
 
 static inline void genomes_release(struct genomes *g) {
   tn_free(g->cache.entries);
@@ -102,17 +105,22 @@ static inline double genomes_best(const struct genomes *g) {
   return g->best.count > 0 ? g->best.items[0].value : INFINITY;
 }
 
-/* One a structure, the one with the best constants; of equals the first. */
+/* One a structure, the one with the best constants; of equals the first. Values that differ by less than
+ * `archive_gap` count as equal too: a search makes many variants of its best that do the same in other words.
+ */
+static inline bool archive_alike(const struct genomes *g, const struct member *a, const struct member *b) {
+  return a->structure == b->structure ||
+         fabs(a->value - b->value) <= g->archive_gap * fmin(fabs(a->value), fabs(b->value));
+}
 static inline tn_status archive_add(struct genomes *g, struct member *member) {
   struct members *a = &g->archived;
   if (!g->parts || !isfinite(member->value)) return TN_OK;
   if (a->count == (uint32_t)g->archive && member->value >= a->items[a->count - 1].value) return TN_OK;
   member->structure = g->parts->structure(g->problem->self, &member->genome);
-  for (uint32_t i = 0; i < a->count; i++) {
-    if (a->items[i].structure != member->structure) continue;
-    if (a->items[i].value <= member->value) return TN_OK;
-    members_drop(a, i);
-  }
+  for (uint32_t i = 0; i < a->count; i++)
+    if (a->items[i].value <= member->value && archive_alike(g, &a->items[i], member)) return TN_OK;
+  for (uint32_t i = a->count; i-- > 0;)
+    if (archive_alike(g, &a->items[i], member)) members_drop(a, i);
   uint32_t at = a->count;
   while (at > 0 && member->value < a->items[at - 1].value) at--;
   tn_status status = members_put(a, at, member);
