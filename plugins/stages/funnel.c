@@ -4,8 +4,8 @@
  * carry over to large ones, and the numbers of survivors show how much.
  *
  * Baseline and candidates get the same grid of factors on what they put out, the best of which counts, since
- * tasks of other sizes want steps of other sizes. The winner is the best on the last task, published as text
- * `best`. A step is one candidate on one task. */
+ * tasks of other sizes want steps of other sizes. The winner is the best on the last task, or, if none gets
+ * there, on the one before; it is published as text `best`. A step is one candidate on one task. */
 #include "grid.h"
 #include <tenon/solver.h>
 #include <tenon/stage.h>
@@ -143,13 +143,14 @@ static double survivors(const struct funnel *stage, int64_t task) {
   return count;
 }
 
-/* The entrant that is best on the last task; -1 if none got there. */
-static int64_t winner(const struct funnel *stage) {
-  int64_t best = -1;
-  const int64_t last = stage->tasks.count - 1;
-  for (uint32_t i = baselines(stage); i < stage->field.count; i++) {
-    const double value = result_of(stage, last, i)->value;
-    if (isfinite(value) && (best < 0 || value < result_of(stage, last, (uint32_t)best)->value)) best = i;
+/* The entrant that is best on the last task that any of them has reached. */
+static uint32_t winner(const struct funnel *stage) {
+  uint32_t best = baselines(stage);
+  for (int64_t t = stage->tasks.count - 1; t >= 0; t--) {
+    double least = INFINITY;
+    for (uint32_t i = baselines(stage); i < stage->field.count; i++)
+      if (result_of(stage, t, i)->value < least) least = result_of(stage, t, best = i)->value;
+    if (isfinite(least)) break;
   }
   return best;
 }
@@ -161,6 +162,22 @@ static void emit_task(const struct funnel *stage) {
   snprintf(name[1], sizeof name[1], "survivors_%s", task);
   tn_emit_result(name[0], to_beat(stage, stage->task));
   tn_emit_result(name[1], survivors(stage, stage->task));
+}
+
+/* What the last task says of the search's best as it is, and of a winner that has not got there. */
+static tn_status measure_on_last(struct funnel *stage) {
+  const uint32_t last = stage->tasks.count - 1, best = winner(stage);
+  const tn_component *task = stage->tasks.items[last];
+  const tn_reals as_it_is = {(const double[]){1}, 1};
+  struct result *result = result_of(stage, last, best);
+  tn_status status =
+      grid_evaluate(task, &stage->field.items[baselines(stage)].genome, 1, &as_it_is, &stage->unscaled, NULL);
+  if (status >= 0 && isnan(result->value)) {
+    tn_warn("no candidate reached '%s'", task->name);
+    status = grid_evaluate(task, &stage->field.items[best].genome, 1, &stage->scales, &result->value,
+                           &result->scale);
+  }
+  return status < 0 ? status : TN_DONE;
 }
 
 static tn_status funnel_step(void *self) {
@@ -180,11 +197,7 @@ static tn_status funnel_step(void *self) {
   emit_task(stage);
   stage->next = 0;
   if (++stage->task < (int64_t)stage->tasks.count) return TN_OK;
-  const tn_reals as_it_is = {(const double[]){1}, 1};
-  tn_status status =
-      grid_evaluate(stage->tasks.items[stage->tasks.count - 1], &stage->field.items[baselines(stage)].genome,
-                    1, &as_it_is, &stage->unscaled, NULL);
-  return status < 0 ? status : TN_DONE;
+  return measure_on_last(stage);
 }
 
 static void funnel_progress(void *self, tn_progress *progress) {
@@ -231,13 +244,12 @@ static tn_status emit_table(const struct funnel *stage) {
 
 static tn_status funnel_end(void *self) {
   struct funnel *stage = self;
-  const int64_t best = winner(stage), last = stage->tasks.count - 1;
+  const uint32_t best = winner(stage), last = stage->tasks.count - 1;
   tn_status status = emit_table(stage);
   tn_emit_result("entrants", stage->field.count - baselines(stage));
   tn_emit_result("unscaled", stage->unscaled);
-  if (best < 0) tn_warn("no candidate reached '%s'", stage->tasks.items[last]->name);
-  if (status < 0 || best < 0) return status;
-  const struct result *result = result_of(stage, last, (uint32_t)best);
+  if (status < 0) return status;
+  const struct result *result = result_of(stage, last, best);
   char *text = NULL;
   tn_emit_result("value", result->value);
   tn_emit_result("scale", result->scale);
