@@ -83,7 +83,7 @@ static tn_status judge(tn_experiment *e, const char *directory, tn_error *error)
   for (uint32_t i = 0; i < e->plan->cell_count; i++) {
     const double seconds = tn_outcome_value(&e->outcomes[i], "seconds");
     if (isfinite(seconds)) e->seconds += seconds;
-    e->failed_cells += !e->outcomes[i].outcome || strcmp(e->outcomes[i].outcome, "finished") != 0;
+    e->failed_cells += !tn_outcome_finished(&e->outcomes[i]);
   }
   e->verdict_count = tn_claims_judge(&evidence, &e->verdicts);
   return e->verdict_count ? write_verdicts(e, directory, error) : TN_OK;
@@ -96,6 +96,8 @@ tn_status tn_experiment_run(const tn_command_options *o, const char *directory, 
   e->outcomes = tn_take((e->plan->cell_count + 1) * sizeof *e->outcomes);
   const tn_launch_options launch = {.file = o->pipeline.file,
                                     .directory = directory,
+                                    .overrides = o->pipeline.overrides,
+                                    .override_count = o->pipeline.override_count,
                                     .plugins = o->shared.files,
                                     .plugin_count = o->shared.file_count,
                                     .jobs = o->jobs,

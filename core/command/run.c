@@ -58,6 +58,7 @@ static int run(tn_registry *registry, const tn_command_options *o, tn_box *box, 
   options.plugins = o->shared.files;
   options.plugin_count = o->shared.file_count;
   options.box = box;
+  options.single = o->single;
   tn_pipeline *pipeline = tn_pipeline_open(registry, &options, error);
   tn_status status = pipeline ? tn_pipeline_check(pipeline, error) : error->status;
   int code = status < 0 ? tn_command_error(error, false) : compare(pipeline, o->lock, error);

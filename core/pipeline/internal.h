@@ -66,7 +66,7 @@ struct tn_pipeline {
   tn_bound *bound;
   char *name;
   char *directory; /* NULL: nothing is written */
-  bool smoke, resume, checked, running, profiled, trap_nan;
+  bool smoke, single, resume, checked, running, profiled, trap_nan;
   tn_profile *profile; /* of the last run; NULL: none was wanted */
   int64_t seed;
   int32_t precision;

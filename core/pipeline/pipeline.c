@@ -137,6 +137,7 @@ tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *
   p->boxed = boxed;
   p->registry = registry;
   p->smoke = options->smoke;
+  p->single = options->single;
   p->profiled = options->profile;
   p->trap_nan = options->trap_nan;
   p->resume = options->resume;

@@ -121,7 +121,7 @@ static bool look_up(judge *j, const char *name, series *into) {
   for (uint32_t i = 0; i < plan->cell_count; i++) {
     if (plan->cells[i].arm != arm) continue;
     const tn_outcome_record *outcome = &j->evidence->outcomes[i];
-    if (!outcome->outcome || strcmp(outcome->outcome, "finished") != 0)
+    if (!tn_outcome_finished(outcome))
       return fail(j, "'%s': the cell %s did not finish", name, plan->cells[i].directory);
     if (!has_result(outcome, rest)) return fail_result(j, name, rest, outcome);
     into->values[count] = tn_outcome_value(outcome, rest);

@@ -18,6 +18,8 @@
 
 #define TN_MAX_CELLS 100000u
 #define TN_MAX_AXES  16u
+/* Below a sweep's directory. */
+#define TN_CELLS_FOLDER "cells/"
 
 typedef struct tn_axis {
   char *key; /* "pipeline.seed" */
