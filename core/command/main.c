@@ -15,6 +15,7 @@ static const struct {
     {"graph", tn_command_graph, "draw a pipeline file as SVG"},
     {"list", tn_command_list, "list the installed components"},
     {"info", tn_command_info, "describe a component or a kind"},
+    {"sweep", tn_command_sweep, "go on with a sweep that was stopped"},
     {"compare", tn_command_compare, "compare the arms of a sweep, or runs"},
     {"reproduce", tn_command_reproduce, "run files that make claims, and judge them"},
     {"new", tn_command_new, "write the skeleton of a plugin"},

@@ -24,7 +24,12 @@ static const char help[] =
     "  --locked FILE    refuse to run unless plugins, host, BLAS and instruction set are those of this lock "
     "file\n"
     "  --no-fork        in this process, for debuggers: a crash ends it without a report\n"
-    "  --plugin FILE    also load this plugin (may be repeated)\n";
+    "  --plugin FILE    also load this plugin (may be repeated)\n\n"
+    "A file with [sweep] or [arm.NAME] sections is a sweep: every cell runs as a process of its own, below "
+    "DIR/cells.\n"
+    "With --directory a sweep that was stopped goes on.\n\n"
+    "  -j N             N cells at a time\n"
+    "  --single         no sweep: the file's own keys, without arms and claims\n";
 
 /* The claims of the file, if it makes any. */
 static int judge(const tn_command_options *o, const char *directory, tn_error *error) {

@@ -206,7 +206,10 @@ static void end(launch *l, uint32_t i, int code, bool stopping) {
     free(l->outcomes[i].outcome);
     l->outcomes[i].outcome = tn_copy_text(stopping ? "interrupted" : why);
   }
-  if (stopping && failed) return; /* it was asked to */
+  if (stopping && failed) { /* it was asked to */
+    l->ended--;
+    return;
+  }
   l->failed += failed;
   tn_overview_ended(&l->overview, l->kept + l->ended, l->plan->cell_count - l->twins, name_of(l, i),
                     tn_seconds() - t->began, failed ? why : NULL);

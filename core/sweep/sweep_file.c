@@ -3,6 +3,7 @@
 #include "core/config/memory.h"
 #include "core/format/file.h"
 #include "core/report/event_log.h"
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -139,7 +140,9 @@ tn_status tn_sweep_file_read(const char *directory, tn_sweep_start *start, tn_er
   const char *file = json_string_value(json_object_get(root, "file"));
   if (!file) {
     tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path,
-                 root ? "expected an object with file" : why.text);
+                 root             ? "expected an object with file"
+                 : why.line == -1 ? strerror(errno)
+                                  : why.text);
   } else {
     start->file = tn_copy_text(file);
     start->overrides = take_texts(json_object_get(root, "given"), &start->override_count);
