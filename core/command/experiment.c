@@ -79,13 +79,12 @@ static tn_status write_verdicts(const tn_experiment *e, const char *directory, t
 /* ---- running ---- */
 
 static tn_status judge(tn_experiment *e, const char *directory, tn_error *error) {
-  const tn_evidence evidence = {.plan = e->plan, .outcomes = e->outcomes};
   for (uint32_t i = 0; i < e->plan->cell_count; i++) {
     const double seconds = tn_outcome_value(&e->outcomes[i], "seconds");
     if (isfinite(seconds)) e->seconds += seconds;
     e->failed_cells += !tn_outcome_finished(&e->outcomes[i]);
   }
-  e->verdict_count = tn_claims_judge(&evidence, &e->verdicts);
+  e->verdict_count = tn_claims_judge(e->plan, e->outcomes, &e->verdicts);
   return e->verdict_count ? write_verdicts(e, directory, error) : TN_OK;
 }
 
@@ -139,23 +138,14 @@ static uint32_t gather(const tn_experiment *e, uint32_t arm, uint32_t setting, c
   return count;
 }
 
-/* "lion lion.lr=1e-3": the arm and what its axes but the seed say. */
-static char *row_name(const tn_experiment *e, const tn_cell *cell) {
-  tn_text text = {0};
-  tn_text_append(&text, e->plan->arms[cell->arm].name);
-  char *label = tn_copy_text(cell->label);
-  for (char *part = strtok(label, ","); part; part = strtok(NULL, ","))
-    if (strncmp(part, "seed=", 5) != 0) tn_text_printf(&text, "%s%s", text.size ? " " : "", part);
-  free(label);
-  return text.data ? tn_text_take(&text) : tn_copy_text("");
-}
-
 static void add_row(tn_columns *table, const tn_experiment *e, const tn_cell *cell,
                     const char *const *results, uint32_t count) {
   const char *cells[TN_MAX_COLUMNS] = {0};
   char texts[TN_MAX_COLUMNS][48];
   double *values = tn_take((e->plan->cell_count + 1) * sizeof *values);
-  char *name = row_name(e, cell);
+  char name[256];
+  snprintf(name, sizeof name, "%s%s%s", e->plan->arms[cell->arm].name, *cell->variant ? " " : "",
+           cell->variant);
   cells[0] = name;
   for (uint32_t r = 0; r < count; r++) {
     const uint32_t n = gather(e, cell->arm, cell->setting, results[r], values);
@@ -166,7 +156,6 @@ static void add_row(tn_columns *table, const tn_experiment *e, const tn_cell *ce
     cells[r + 1] = texts[r];
   }
   tn_columns_add(table, cells);
-  free(name);
   free(values);
 }
 

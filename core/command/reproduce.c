@@ -75,7 +75,7 @@ static void add_rows(rows *r, const tn_experiment *e, const char *file) {
     tn_text_append(&text, "` | ");
     append_cell(&text, said_in_paper(e, v->name));
     append_cell(&text, said);
-    snprintf(cell, sizeof cell, "%u", v->seeds);
+    snprintf(cell, sizeof cell, "%u", v->runs);
     append_cell(&text, cell);
     snprintf(cell, sizeof cell, "%.0f", e->seconds);
     append_cell(&text, cell);

@@ -195,7 +195,7 @@ static void make_cell(tn_plan *plan, uint32_t number, uint32_t arm_index, const 
   for (uint32_t k = 0; arm->from && k < arm->from->key_count; k++)
     if (!strchr(arm->from->keys[k].value, '|'))
       add_override(cell, arm->from->keys[k].name, arm->from->keys[k].value);
-  tn_text label = {0};
+  tn_text label = {0}, variant = {0};
   uint32_t place[TN_MAX_AXES], rest = number;
   for (uint32_t a = arm->axis_count; a-- > 0; rest /= arm->axes[a].count)
     place[a] = rest % arm->axes[a].count;
@@ -209,12 +209,14 @@ static void make_cell(tn_plan *plan, uint32_t number, uint32_t arm_index, const 
     else
       cell->setting = cell->setting * axis->count + place[a];
     tn_text_printf(&label, "%s%s=%s", label.size ? "," : "", seed ? "seed" : axis->key, value);
+    if (!seed) tn_text_printf(&variant, "%s%s=%s", variant.size ? " " : "", axis->key, value);
   }
   for (uint32_t b = 0; b < base_count; b++) { /* the command line has the last word */
     cell->overrides = realloc(cell->overrides, (cell->override_count + 1) * sizeof *cell->overrides);
     cell->overrides[cell->override_count++] = tn_copy_text(base[b]);
   }
-  cell->label = label.data ? tn_text_take(&label) : tn_copy_text("");
+  cell->label = tn_text_take(&label);
+  cell->variant = tn_text_take(&variant);
   cell->directory = folder_of(arm->name, cell->label, number);
 }
 
@@ -282,6 +284,7 @@ void tn_plan_free(tn_plan *plan) {
     for (uint32_t k = 0; k < cell->override_count; k++) free(cell->overrides[k]);
     free(cell->overrides);
     free(cell->label);
+    free(cell->variant);
     free(cell->directory);
   }
   for (uint32_t i = 0; i < plan->arm_count; i++)

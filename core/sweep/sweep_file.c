@@ -68,6 +68,8 @@ static void put_cell(tn_text *out, const tn_plan *plan, const tn_cell *cell, con
   tn_text_printf(out, ", \"seed\": %lld, \"setting\": %u, ", (long long)cell->seed, cell->setting);
   put_text(out, "label", cell->label);
   tn_text_append(out, ", ");
+  put_text(out, "variant", cell->variant);
+  tn_text_append(out, ", ");
   put_texts(out, "overrides", (const char *const *)cell->overrides, cell->override_count);
   tn_text_append(out, ", ");
   put_text(out, "outcome", state->outcome);

@@ -13,7 +13,8 @@ typedef struct tn_cell_state {
 } tn_cell_state;
 
 /* {"name", "file", "given": overrides of all cells, "plugins", "smoke", "arms", "axes": [{"key", "values"}],
- *  "cells": [{"directory", "arm", "seed", "setting", "label", "overrides", "outcome", "seconds"}]} */
+ *  "cells": [{"directory", "arm", "seed", "setting", "label", "variant", "overrides", "outcome", "seconds"}]}
+ */
 tn_status tn_sweep_file_write(const tn_plan *plan, const tn_launch_options *options,
                               const tn_cell_state *states, tn_error *error);
 
