@@ -68,17 +68,34 @@ static tn_status check(tn_registry *registry, const tn_pipeline_options *options
   return status;
 }
 
+/* True for the first run of an arm and for those that differ from it in one axis, but not the seed: together
+ * they have every value. */
+static bool is_representative(const tn_plan *plan, uint32_t i) {
+  const tn_cell *cell = &plan->cells[i];
+  const tn_arm *arm = &plan->arms[cell->arm];
+  for (uint32_t k = 0; k < i; k++)
+    if (plan->cells[k].arm == cell->arm && plan->cells[k].setting == cell->setting) return false;
+  uint32_t others = 0, rest = cell->setting;
+  for (uint32_t a = arm->axis_count; a-- > 0;) {
+    if (strcmp(arm->axes[a].key, "pipeline.seed") == 0) continue;
+    others += rest % arm->axes[a].count != 0;
+    rest /= arm->axes[a].count;
+  }
+  return others <= 1;
+}
+
 tn_status tn_experiment_check(tn_registry *registry, const tn_command_options *o, bool quiet,
                               tn_error *error) {
   tn_plan *plan = tn_experiment_plan(o, error);
   tn_status status = plan ? TN_OK : error->status;
   for (uint32_t i = 0; status >= 0 && i < plan->cell_count; i++) {
     const tn_cell *cell = &plan->cells[i];
-    if (i > 0 && plan->cells[i - 1].arm == cell->arm) continue;
+    if (!is_representative(plan, i)) continue;
     tn_pipeline_options options = o->pipeline;
     options.overrides = (const char *const *)cell->overrides;
     options.override_count = cell->override_count;
-    status = check(registry, &options, plan->arms[cell->arm].name, quiet, error);
+    const bool first = i == 0 || plan->cells[i - 1].arm != cell->arm;
+    status = check(registry, &options, plan->arms[cell->arm].name, quiet || !first, error);
   }
   if (status >= 0 && !quiet)
     printf("%u arm%s, %u cells\n", plan->arm_count, plan->arm_count == 1 ? "" : "s", plan->cell_count);

@@ -78,12 +78,15 @@ static tn_status write_verdicts(const tn_experiment *e, const char *directory, t
 
 /* ---- running ---- */
 
-static tn_status judge(tn_experiment *e, const char *directory, tn_error *error) {
+static void count(tn_experiment *e) {
   for (uint32_t i = 0; i < e->plan->cell_count; i++) {
     const double seconds = tn_outcome_value(&e->outcomes[i], "seconds");
     if (isfinite(seconds)) e->seconds += seconds;
     e->failed_cells += !tn_outcome_finished(&e->outcomes[i]);
   }
+}
+
+static tn_status judge(tn_experiment *e, const char *directory, tn_error *error) {
   e->verdict_count = tn_claims_judge(e->plan, e->outcomes, &e->verdicts);
   return e->verdict_count ? write_verdicts(e, directory, error) : TN_OK;
 }
@@ -103,6 +106,7 @@ tn_status tn_experiment_run(const tn_command_options *o, const char *directory, 
                                     .smoke = o->pipeline.smoke,
                                     .quiet = o->pipeline.quiet};
   tn_status status = tn_launch(e->plan, &launch, e->outcomes, error);
+  count(e);
   return status < 0 || o->pipeline.smoke ? status : judge(e, directory, error);
 }
 
@@ -112,6 +116,7 @@ tn_status tn_experiment_judge(const tn_command_options *o, const char *directory
   if (!e->plan) return error->status;
   e->outcomes = tn_take(sizeof *e->outcomes);
   if (!tn_outcome_read(directory, e->outcomes, error)) return error->status;
+  count(e);
   return judge(e, directory, error);
 }
 
@@ -174,6 +179,17 @@ static uint32_t choose(const tn_experiment *e, const char **results) {
   return count;
 }
 
+static void print_failures(const tn_experiment *e) {
+  bool first = true;
+  for (uint32_t i = 0; i < e->plan->cell_count; i++) {
+    const char *outcome = e->outcomes[i].outcome;
+    if (tn_outcome_finished(&e->outcomes[i])) continue;
+    printf("%sfailed  %s: %s\n", first ? "\n" : "", e->plan->cells[i].directory + strlen(TN_CELLS_FOLDER),
+           outcome ? outcome : "it did not run");
+    first = false;
+  }
+}
+
 void tn_experiment_print_results(const tn_experiment *e) {
   const char *results[TN_MAX_COLUMNS], *head[TN_MAX_COLUMNS] = {""};
   const uint32_t count = choose(e, results);
@@ -190,6 +206,7 @@ void tn_experiment_print_results(const tn_experiment *e) {
   putchar('\n');
   tn_columns_print(stdout, &table, "", true);
   tn_columns_free(&table);
+  print_failures(e);
 }
 
 int tn_experiment_print_claims(const tn_experiment *e) {
@@ -238,7 +255,7 @@ int tn_experiment_command(const tn_command_options *o) {
   if (code == TN_EXIT_OK) {
     if (!o->pipeline.quiet) tn_experiment_print_results(&e);
     code = tn_experiment_print_claims(&e);
-    if (e.failed_cells && !o->pipeline.smoke) code = TN_EXIT_FAILED;
+    if (e.failed_cells) code = TN_EXIT_FAILED;
     if (!o->pipeline.quiet) printf("\nsweep: %s\n", directory);
   }
   tn_experiment_free(&e);

@@ -68,7 +68,7 @@ static int run(tn_registry *registry, const tn_command_options *o, tn_box *box, 
   tn_status status = pipeline ? tn_pipeline_check(pipeline, error) : error->status;
   int code = status < 0 ? tn_command_error(error, false) : compare(pipeline, o->lock, error);
   if (code == 0) code = tn_command_outcome(pipeline, tn_pipeline_run(pipeline, error), error, options.quiet);
-  tn_pipeline_print_profile(pipeline, stdout);
+  if (pipeline) tn_pipeline_print_profile(pipeline, stdout);
   tn_pipeline_close(pipeline);
   if (code == TN_EXIT_OK && !o->single && !options.smoke) code = judge(o, directory, error);
   if (made && code != TN_EXIT_OK) {

@@ -37,6 +37,7 @@ bool tn_outcome_read(const char *directory, tn_outcome_record *outcome, tn_error
     return false;
   }
   outcome->outcome = tn_copy_text(json_string_value(text));
+  outcome->seed = json_integer_value(json_object_get(root, "seed"));
   outcome->smoke = json_is_true(json_object_get(root, "smoke"));
   const char *name;
   json_t *value;

@@ -10,6 +10,7 @@
 typedef struct tn_outcome_record {
   char *outcome;        /* "finished", or why not; NULL: it has not run */
   bool smoke;           /* the run was a shortened one */
+  int64_t seed;         /* of the run */
   tn_run_record record; /* "test.accuracy" ..., and "seconds", "memory", "parameters", "state_bytes" */
 } tn_outcome_record;
 
