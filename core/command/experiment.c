@@ -44,6 +44,13 @@ tn_plan *tn_experiment_plan(const tn_command_options *o, tn_error *error) {
   return NULL;
 }
 
+tn_status tn_experiment_check_claims(const tn_command_options *o, tn_error *error) {
+  tn_plan *plan = tn_experiment_plan(o, error);
+  const tn_status status = plan ? TN_OK : error->status;
+  tn_plan_free(plan);
+  return status;
+}
+
 /* ---- expect.json ---- */
 
 static tn_status write_verdicts(const tn_experiment *e, const char *directory, tn_error *error) {

@@ -66,6 +66,7 @@ static int run(tn_registry *registry, const tn_command_options *o, tn_box *box, 
   options.single = o->single;
   tn_pipeline *pipeline = tn_pipeline_open(registry, &options, error);
   tn_status status = pipeline ? tn_pipeline_check(pipeline, error) : error->status;
+  if (status >= 0 && !o->single) status = tn_experiment_check_claims(o, error);
   int code = status < 0 ? tn_command_error(error, false) : compare(pipeline, o->lock, error);
   if (code == 0) code = tn_command_outcome(pipeline, tn_pipeline_run(pipeline, error), error, options.quiet);
   if (pipeline) tn_pipeline_print_profile(pipeline, stdout);
