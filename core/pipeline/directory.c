@@ -143,7 +143,7 @@ tn_status tn_directory_make(tn_pipeline *p, tn_error *error) {
   clear(p);
   status = open_log(p, "w", error);
   if (status < 0) return status;
-  char *resolved = p->single ? tn_config_print_single(p->config) : tn_config_print(p->config);
+  char *resolved = tn_pipeline_print(p);
   status = resolved ? write_file(p, "pipeline.ini", resolved, error)
                     : tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
   free(resolved);

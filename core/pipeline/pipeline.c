@@ -206,7 +206,9 @@ void tn_pipeline_close(tn_pipeline *p) {
   if (!p->boxed) free(p);
 }
 
-char *tn_pipeline_print(const tn_pipeline *p) { return tn_config_print(p->config); }
+char *tn_pipeline_print(const tn_pipeline *p) {
+  return p->single ? tn_config_print_single(p->config) : tn_config_print(p->config);
+}
 const char *tn_pipeline_name(const tn_pipeline *p) { return p->name; }
 uint32_t tn_pipeline_count(const tn_pipeline *p) { return p->instance_count; }
 const tn_component *tn_pipeline_at(const tn_pipeline *p, uint32_t index) {

@@ -2,7 +2,9 @@
 #include "core/sweep/launch.h"
 #include "core/config/memory.h"
 #include "core/format/stream.h"
+#include "core/pipeline/checkpoint.h"
 #include "core/pipeline/directory.h"
+#include "core/pipeline/lock.h"
 #include "core/pipeline/places.h"
 #include "core/sweep/launcher.h"
 #include "core/sweep/overview.h"
@@ -18,11 +20,13 @@
 #include <unistd.h>
 
 enum { WAITING, TWIN, KEPT, RUNNING, ENDED };
+enum { REFUSED = 2 }; /* the exit code of `tenon resume` where nothing was run */
 static const double draw_pace = 0.2, file_pace = 2; /* seconds */
 
 typedef struct task {
   int state;
-  uint32_t twin; /* TWIN: the cell that runs for this one too */
+  uint32_t twin;  /* TWIN: the cell that runs for this one too */
+  bool has_begun; /* the directory holds a checkpoint of this very run */
   int64_t handle;
   double began;
   tn_cell_progress progress;
@@ -114,12 +118,9 @@ static void find_twins(launch *l) {
   free(digests);
 }
 
-static bool is_finished(const launch *l, uint32_t i) {
-  char directory[4096], path[4120];
-  cell_path(l, i, directory, sizeof directory);
-  tn_error error = {0};
-  tn_outcome_record *outcome = &l->outcomes[i];
-  if (!tn_outcome_read(directory, outcome, &error)) return false;
+/* True if the directory is of a run with the configuration that the cell has now. */
+static bool is_same(const launch *l, uint32_t i, const char *directory) {
+  char path[4120];
   snprintf(path, sizeof path, "%s/pipeline.ini", directory);
   tn_bytes bytes = {0};
   char *now = resolved(l, i);
@@ -127,14 +128,40 @@ static bool is_finished(const launch *l, uint32_t i) {
                     memcmp(now, bytes.data, bytes.size) == 0;
   tn_bytes_free(&bytes);
   free(now);
-  if (same && tn_outcome_finished(outcome) && outcome->smoke == l->options->smoke) return true;
+  return same;
+}
+
+static bool is_finished(const launch *l, uint32_t i, const char *directory) {
+  tn_error unread = {0};
+  tn_outcome_record *outcome = &l->outcomes[i];
+  if (tn_outcome_read(directory, outcome, &unread) && tn_outcome_finished(outcome) &&
+      outcome->smoke == l->options->smoke)
+    return true;
   tn_outcome_free(outcome);
   return false;
 }
 
+static bool has_begun(const launch *l, const char *directory) {
+  int64_t step;
+  tn_lock_start start;
+  tn_error unread = {0};
+  if (!tn_checkpoint_newest(directory, &step) || tn_lock_read_start(directory, &start, &unread) < 0)
+    return false;
+  const bool same = start.smoke == l->options->smoke && start.single;
+  tn_lock_free_start(&start);
+  return same;
+}
+
 static void find_finished(launch *l) {
-  for (uint32_t i = 0; i < l->plan->cell_count; i++)
-    if (l->tasks[i].state == WAITING && is_finished(l, i)) l->tasks[i].state = KEPT, l->kept++;
+  for (uint32_t i = 0; i < l->plan->cell_count; i++) {
+    char directory[4096];
+    cell_path(l, i, directory, sizeof directory);
+    if (l->tasks[i].state != WAITING || !is_same(l, i, directory)) continue;
+    if (is_finished(l, i, directory))
+      l->tasks[i].state = KEPT, l->kept++;
+    else
+      l->tasks[i].has_begun = has_begun(l, directory);
+  }
   if (l->options->quiet) return;
   if (l->twins) printf("%u cells have the configuration of another\n", l->twins);
   if (l->kept) printf("%u of %u cells are finished\n", l->kept, l->plan->cell_count - l->twins);
@@ -142,33 +169,44 @@ static void find_finished(launch *l) {
 
 /* ---- one cell ---- */
 
-static tn_status start(launch *l, uint32_t i, tn_error *error) {
+/* The arguments of a run from its beginning. Returns their number. */
+static uint32_t run_words(const launch *l, uint32_t i, const char *directory, const char **words) {
   const tn_cell *cell = &l->plan->cells[i];
   const tn_launch_options *o = l->options;
-  char directory[4096], path[4120];
-  cell_path(l, i, directory, sizeof directory);
-  tn_status status = tn_directory_path(directory, error);
-  if (status < 0) return status;
-  snprintf(path, sizeof path, "%s/results.json", directory);
-  if (unlink(path) != 0 && errno != ENOENT) /* what is there is of another configuration */
-    return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
-  const char **words = tn_take((16 + cell->override_count + 2 * (size_t)o->plugin_count) * sizeof *words);
   uint32_t n = 0;
-  words[n++] = "tenon";
   words[n++] = "run";
   words[n++] = o->file;
   words[n++] = "--single";
-  words[n++] = "--quiet";
   if (o->smoke) words[n++] = "--smoke";
   words[n++] = "--directory";
   words[n++] = directory;
   for (uint32_t p = 0; p < o->plugin_count; p++) words[n++] = "--plugin", words[n++] = o->plugins[p];
   for (uint32_t k = 0; k < cell->override_count; k++) words[n++] = cell->overrides[k];
+  return n;
+}
+
+static tn_status start(launch *l, uint32_t i, tn_error *error) {
+  char directory[4096], path[4120];
+  cell_path(l, i, directory, sizeof directory);
+  tn_status status = tn_directory_path(directory, error);
+  if (status < 0) return status;
+  snprintf(path, sizeof path, "%s/results.json", directory);
+  if (unlink(path) != 0 && errno != ENOENT) /* what is there is not of the whole run */
+    return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
+  const uint32_t most = 16 + l->plan->cells[i].override_count + 2 * l->options->plugin_count;
+  const char **words = tn_take(most * sizeof *words);
+  uint32_t n = 0;
+  words[n++] = "tenon";
+  if (l->tasks[i].has_begun)
+    words[n++] = "resume", words[n++] = directory;
+  else
+    n += run_words(l, i, directory, words + n);
+  words[n++] = "--quiet";
   const long processors = sysconf(_SC_NPROCESSORS_ONLN);
   const tn_cell_job job = {.directory = directory,
                            .words = words,
                            .threads = processors > (long)l->jobs ? (uint32_t)processors / l->jobs : 1};
-  l->tasks[i] = (task){.state = RUNNING, .began = tn_seconds()};
+  l->tasks[i] = (task){.state = RUNNING, .has_begun = l->tasks[i].has_begun, .began = tn_seconds()};
   status = l->launcher->start(&job, &l->tasks[i].handle, error);
   if (status >= 0) l->running[l->running_count++] = i;
   free(words);
@@ -233,7 +271,9 @@ static tn_status write_file(const launch *l, tn_error *error) {
   return status;
 }
 
-static void collect(launch *l, bool stopping) {
+/* Runs that have ended. One that cannot go on, with other plugins than it began with, begins anew. */
+static tn_status collect(launch *l, bool stopping, tn_error *error) {
+  tn_status status = TN_OK;
   for (uint32_t k = 0; k < l->running_count;) {
     const uint32_t i = l->running[k];
     int code;
@@ -242,8 +282,14 @@ static void collect(launch *l, bool stopping) {
       continue;
     }
     l->running[k] = l->running[--l->running_count];
-    end(l, i, code, stopping);
+    if (l->tasks[i].has_begun && code == REFUSED && !stopping) {
+      l->tasks[i].has_begun = false;
+      status = start(l, i, error);
+    } else {
+      end(l, i, code, stopping);
+    }
   }
+  return status;
 }
 
 static void draw(launch *l) {
@@ -272,10 +318,9 @@ static tn_status run_all(launch *l, tn_error *error) {
   tn_status status = TN_OK;
   while (l->running_count > 0 || (next < l->plan->cell_count && !stopping)) {
     for (; next < l->plan->cell_count && l->running_count < l->jobs && !stopping; next++)
-      if (l->tasks[next].state == WAITING && (status = start(l, next, error)) < 0)
-        stopping = true, stop_all(l);
-    collect(l, stopping);
-    if (interrupted && !stopping) stopping = true, stop_all(l);
+      if (l->tasks[next].state == WAITING && (status = start(l, next, error)) < 0) break;
+    if (collect(l, stopping, error) < 0) status = error->status;
+    if ((status < 0 || interrupted) && !stopping) stopping = true, stop_all(l);
     const double now = tn_seconds();
     if (now - drawn > draw_pace) draw(l), drawn = now;
     if (now - written > file_pace) {
