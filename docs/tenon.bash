@@ -3,16 +3,29 @@
 _tenon() {
   local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]}
   if [ "$COMP_CWORD" = 1 ]; then
-    COMPREPLY=($(compgen -W 'run check graph list info new help --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'run resume sweep compare reproduce check graph list info new help --help --version' -- "$word"))
     return
   fi
   case $command in
   info) COMPREPLY=($(compgen -W "$(tenon list 2>/dev/null | grep -oE '[a-z0-9_]+\.[a-z0-9_]+')" -- "$word")) ;;
   list | new) [ "$COMP_CWORD" = 2 ] && COMPREPLY=($(compgen -W 'dataset sampler transform model loss optimizer gradient
     weighting schedule metric predictor environment problem solver search stage observer communicator' -- "$word")) ;;
-  run | check | graph)
+  resume | sweep | compare)
+    local options='--quiet --plugin --help'
+    case $command in
+    resume) options="$options --unlocked --no-fork" ;;
+    sweep) options="$options -j" ;;
+    compare) options='--result --csv --json --help' ;;
+    esac
     case $word in
-    -*) COMPREPLY=($(compgen -W '--plugin --directory --smoke --quiet --profile --trap-nan --output --help' -- "$word")) ;;
+    -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;
+    *) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")) ;;
+    esac
+    ;;
+  run | reproduce | check | graph)
+    case $word in
+    -*) COMPREPLY=($(compgen -W '--plugin --directory --smoke --quiet --profile --trap-nan --output -j --single --locked
+        --no-fork --help' -- "$word")) ;;
     *)
       # After the file: section.key= of that file.
       local file=
