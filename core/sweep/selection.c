@@ -178,7 +178,7 @@ static const char *stages_of(const tn_plan *plan, const tn_arm *arm) {
 
 static bool check_stage(const selection *s, const tn_arm *arm, const char *result) {
   const char *stages = stages_of(s->plan, arm);
-  if (is_whole(result) || !stages || strchr(stages, '|')) return true;
+  if (!result || is_whole(result) || !stages || strchr(stages, '|')) return true;
   static const char *const whole[] = {TN_WHOLE_FIGURES};
   const char *names[64];
   uint32_t count = 0;
