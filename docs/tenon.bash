@@ -3,7 +3,7 @@
 _tenon() {
   local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]}
   if [ "$COMP_CWORD" = 1 ]; then
-    COMPREPLY=($(compgen -W 'run resume check graph list info data test new help --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'run resume sweep compare reproduce check graph list info data test new help --help --version' -- "$word"))
     return
   fi
   case $command in
@@ -23,15 +23,22 @@ _tenon() {
     *) compopt -o filenames; COMPREPLY=($(compgen -f -X '!*.so' -- "$word") $(compgen -d -- "$word")) ;;
     esac
     ;;
-  resume)
+  resume | sweep | compare)
+    local options='--quiet --plugin --help'
+    case $command in
+    resume) options="$options --unlocked --no-fork" ;;
+    sweep) options="$options -j" ;;
+    compare) options='--result --csv --json --help' ;;
+    esac
     case $word in
-    -*) COMPREPLY=($(compgen -W '--plugin --unlocked --quiet --no-fork --help' -- "$word")) ;;
+    -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;
     *) compopt -o filenames; COMPREPLY=($(compgen -d -- "$word")) ;;
     esac
     ;;
-  run | check | graph)
+  run | reproduce | check | graph)
     case $word in
-    -*) COMPREPLY=($(compgen -W '--plugin --directory --smoke --quiet --profile --trap-nan --locked --no-fork --output --help' -- "$word")) ;;
+    -*) COMPREPLY=($(compgen -W '--plugin --directory --smoke --quiet --profile --trap-nan --output -j --single --locked
+        --no-fork --help' -- "$word")) ;;
     *)
       # After the file: section.key= of that file.
       local file=

@@ -11,8 +11,9 @@ typedef struct tn_option {
   bool *flag;
 } tn_option;
 
+#define TN_MAX_WORDS 256
 typedef struct tn_arguments {
-  const char *words[4];
+  const char *words[TN_MAX_WORDS];
   uint32_t word_count, most_words;
   const tn_option *options;
   uint32_t option_count;

@@ -68,17 +68,60 @@ static tn_status check(tn_registry *registry, const tn_pipeline_options *options
   return status;
 }
 
+static bool speaks_of(const char *message, const char *key) {
+  const char *name = strrchr(key, '.') + 1, *at = strstr(message, name);
+  const size_t length = strlen(name);
+  return at && (at[-1] == ' ' || at[-1] == '\'') && (at[length] == ' ' || at[length] == '\'');
+}
+
+/* Arms and axes reach a run as overrides, whose place is "command line": says the place of the key in the
+ * file. */
+static void place_error(const tn_plan *plan, const tn_cell *cell, tn_error *error) {
+  static const char given[] = "command line: ";
+  const tn_arm *arm = &plan->arms[cell->arm];
+  if (strncmp(error->text, given, sizeof given - 1) != 0) return;
+  const char *message = error->text + sizeof given - 1, *file = NULL;
+  uint32_t line = 0;
+  for (uint32_t k = 0; arm->from && k < arm->from->key_count; k++)
+    if (speaks_of(message, arm->from->keys[k].name))
+      file = arm->from->keys[k].file, line = arm->from->keys[k].line;
+  for (uint32_t a = 0; a < arm->axis_count && !file; a++)
+    if (speaks_of(message, arm->axes[a].key)) file = arm->axes[a].file, line = arm->axes[a].line;
+  if (!file) return;
+  const tn_error before = *error;
+  *error = (tn_error){0};
+  tn_error_set(error, before.status, file, line, "%s", before.text + sizeof given - 1);
+}
+
+/* True for the first run of an arm and for those that differ from it in one axis, but not the seed: together
+ * they have every value. */
+static bool is_representative(const tn_plan *plan, uint32_t i) {
+  const tn_cell *cell = &plan->cells[i];
+  const tn_arm *arm = &plan->arms[cell->arm];
+  for (uint32_t k = 0; k < i; k++)
+    if (plan->cells[k].arm == cell->arm && plan->cells[k].setting == cell->setting) return false;
+  uint32_t others = 0, rest = cell->setting;
+  for (uint32_t a = arm->axis_count; a-- > 0;) {
+    if (strcmp(arm->axes[a].key, "pipeline.seed") == 0) continue;
+    others += rest % arm->axes[a].count != 0;
+    rest /= arm->axes[a].count;
+  }
+  return others <= 1;
+}
+
 tn_status tn_experiment_check(tn_registry *registry, const tn_command_options *o, bool quiet,
                               tn_error *error) {
   tn_plan *plan = tn_experiment_plan(o, error);
   tn_status status = plan ? TN_OK : error->status;
   for (uint32_t i = 0; status >= 0 && i < plan->cell_count; i++) {
     const tn_cell *cell = &plan->cells[i];
-    if (i > 0 && plan->cells[i - 1].arm == cell->arm) continue;
+    if (!is_representative(plan, i)) continue;
     tn_pipeline_options options = o->pipeline;
     options.overrides = (const char *const *)cell->overrides;
     options.override_count = cell->override_count;
-    status = check(registry, &options, plan->arms[cell->arm].name, quiet, error);
+    const bool first = i == 0 || plan->cells[i - 1].arm != cell->arm;
+    status = check(registry, &options, plan->arms[cell->arm].name, quiet || !first, error);
+    if (status < 0) place_error(plan, cell, error);
   }
   if (status >= 0 && !quiet)
     printf("%u arm%s, %u cells\n", plan->arm_count, plan->arm_count == 1 ? "" : "s", plan->cell_count);
@@ -96,6 +139,7 @@ int tn_command_check(int argc, char **argv) {
   const bool quiet = options.pipeline.quiet;
   tn_status status = tn_experiment_wanted(&options) ? tn_experiment_check(registry, &options, quiet, &error)
                                                     : check(registry, &options.pipeline, "", quiet, &error);
+  if (status >= 0) status = tn_experiment_check_claims(&options, &error);
   code = status < 0 ? tn_command_error(&error, false) : TN_EXIT_OK;
   tn_registry_close(registry);
   return code;

@@ -25,6 +25,7 @@ int tn_command_info(int argc, char **argv);
 int tn_command_test(int argc, char **argv);
 int tn_command_new(int argc, char **argv);
 int tn_command_data(int argc, char **argv);
+int tn_command_sweep(int argc, char **argv);
 int tn_command_compare(int argc, char **argv);
 int tn_command_reproduce(int argc, char **argv);
 

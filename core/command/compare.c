@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* tenon compare DIR ...: the arms of a sweep, or several runs and sweeps, side by side: mean, spread, and the
  * differences from the first, paired by seed, with a bootstrap interval. */
+#include "core/command/arguments.h"
 #include "core/command/columns.h"
-#include "core/command/command.h"
 #include "core/config/memory.h"
 #include "core/plugin/host.h"
-#include "core/report/text.h"
+#include "core/report/event_log.h"
 #include "core/sweep/outcome.h"
 #include "core/sweep/statistics.h"
 #include <jansson.h>
@@ -16,11 +16,13 @@
 
 static const char help[] =
     "usage: tenon compare DIR ... [options]\n\n"
-    "Directories of runs or of sweeps. For every result: mean and standard deviation over seeds, and the "
-    "mean\n"
-    "difference from the first arm, paired by seed, with a 95 % bootstrap interval.\n\n"
-    "  --result NAME    only this result, test.accuracy\n"
-    "  --csv            comma-separated values\n";
+    "Directories of runs or of sweeps. For every result: mean and standard deviation over the finished runs "
+    "of\n"
+    "each arm and setting, and the mean difference from the first, paired by seed, with a 95 % bootstrap\n"
+    "interval.\n\n"
+    "  --result NAME    only this result, as in test.accuracy\n"
+    "  --csv            comma-separated values\n"
+    "  --json           an array of objects\n";
 
 typedef struct sample {
   char *group; /* arm and setting, or the directory */
@@ -33,11 +35,16 @@ typedef struct samples {
   uint32_t count, room;
 } samples;
 
+/* ---- reading ---- */
+
+/* `seed` -1: the run's own. */
 static tn_status add(samples *s, const char *directory, char *group, int64_t seed, tn_error *error) {
   sample *item = tn_grow(&s->items, s->count, &s->room, sizeof *item);
-  *item = (sample){.group = group, .seed = seed};
+  *item = (sample){.group = group};
   s->count++;
-  return tn_outcome_read(directory, &item->outcome, error) ? TN_OK : error->status;
+  if (!tn_outcome_read(directory, &item->outcome, error)) return error->status;
+  item->seed = seed < 0 ? item->outcome.seed : seed;
+  return TN_OK;
 }
 
 static const char *text_of(const json_t *object, const char *key) {
@@ -45,15 +52,12 @@ static const char *text_of(const json_t *object, const char *key) {
   return text ? text : "";
 }
 
-/* "lion method.lr=1e-3" */
+/* "lion method.lr=1e-3", after the directory if there are several. */
 static char *group_of(const json_t *cell, const char *directory, bool several) {
+  const char *parts[] = {several ? directory : "", text_of(cell, "arm"), text_of(cell, "variant")};
   tn_text text = {0};
-  if (several) tn_text_append(&text, directory);
-  if (*text_of(cell, "arm")) tn_text_printf(&text, "%s%s", text.size ? " " : "", text_of(cell, "arm"));
-  char *label = tn_copy_text(text_of(cell, "label"));
-  for (char *part = strtok(label, ","); part; part = strtok(NULL, ","))
-    if (strncmp(part, "seed=", 5) != 0) tn_text_printf(&text, "%s%s", text.size ? " " : "", part);
-  free(label);
+  for (size_t i = 0; i < TN_ARRAY_LENGTH(parts); i++)
+    if (*parts[i]) tn_text_printf(&text, "%s%s", text.size ? " " : "", parts[i]);
   return text.data ? tn_text_take(&text) : tn_copy_text("all");
 }
 
@@ -78,9 +82,23 @@ static tn_status gather(samples *s, const char *directory, bool several, tn_erro
   return status;
 }
 
+/* ---- figures ---- */
+
+typedef struct row {
+  const char *result, *group;
+  double mean, deviation;
+  uint32_t count;
+  double difference, low, high; /* NAN: none */
+  uint32_t pairs;
+} row;
+
+static bool same_group(const samples *s, uint32_t a, uint32_t b) {
+  return strcmp(s->items[a].group, s->items[b].group) == 0;
+}
+
 static bool first_of_group(const samples *s, uint32_t i) {
   for (uint32_t k = 0; k < i; k++)
-    if (strcmp(s->items[k].group, s->items[i].group) == 0) return false;
+    if (same_group(s, k, i)) return false;
   return true;
 }
 
@@ -88,92 +106,160 @@ static bool first_of_group(const samples *s, uint32_t i) {
 static uint32_t differences(const samples *s, uint32_t i, const char *result, double *into) {
   uint32_t count = 0;
   for (uint32_t k = 0; k < s->count; k++) {
-    if (strcmp(s->items[k].group, s->items[i].group) != 0) continue;
+    if (!same_group(s, k, i)) continue;
     for (uint32_t f = 0; f < s->count; f++) {
-      if (strcmp(s->items[f].group, s->items[0].group) != 0 || s->items[f].seed != s->items[k].seed) continue;
+      if (!same_group(s, f, 0) || s->items[f].seed != s->items[k].seed) continue;
       const double d =
           tn_outcome_value(&s->items[k].outcome, result) - tn_outcome_value(&s->items[f].outcome, result);
       if (!isnan(d)) into[count++] = d;
+      break;
     }
   }
   return count;
 }
 
-static void add_row(tn_columns *table, const samples *s, uint32_t i, const char *result) {
+static row row_of(const samples *s, uint32_t i, const char *result) {
   double *values = tn_take((s->count + 1) * sizeof *values);
-  uint32_t count = 0;
+  row r = {.result = result, .group = s->items[i].group, .difference = NAN, .low = NAN, .high = NAN};
   for (uint32_t k = 0; k < s->count; k++) {
     const double value = tn_outcome_value(&s->items[k].outcome, result);
-    if (strcmp(s->items[k].group, s->items[i].group) == 0 && !isnan(value)) values[count++] = value;
+    if (same_group(s, k, i) && !isnan(value)) values[r.count++] = value;
   }
-  char texts[5][48] = {"", "", "", "", ""};
-  if (count) {
-    snprintf(texts[0], sizeof texts[0], "%.6g", tn_mean_of(values, count));
-    snprintf(texts[1], sizeof texts[1], "%.3g", tn_deviation_of(values, count));
-    snprintf(texts[2], sizeof texts[2], "%u", count);
-  }
-  const uint32_t pairs = i ? differences(s, i, result, values) : 0;
-  if (pairs) {
-    double low, high;
-    tn_bootstrap(values, pairs, &low, &high);
-    snprintf(texts[3], sizeof texts[3], "%+.4g", tn_mean_of(values, pairs));
-    if (pairs > 1) snprintf(texts[4], sizeof texts[4], "%+.4g to %+.4g", low, high);
-  }
-  tn_columns_add(
-      table, (const char *[]){result, s->items[i].group, texts[0], texts[1], texts[2], texts[3], texts[4]});
+  r.mean = tn_mean_of(values, r.count);
+  r.deviation = tn_deviation_of(values, r.count);
+  if (i > 0) r.pairs = differences(s, i, result, values);
+  if (r.pairs > 0) r.difference = tn_mean_of(values, r.pairs);
+  if (r.pairs > 1) tn_bootstrap(values, r.pairs, &r.low, &r.high);
   free(values);
+  return r;
 }
 
-static void print(const samples *s, const char *only, bool csv) {
+/* ---- printing ---- */
+
+typedef enum form { TABLE, CSV, JSON } form;
+
+/* "" of NAN. */
+static const char *number(char text[32], const char *sign, int digits, double value) {
+  snprintf(text, 32, *sign ? "%+.*g" : "%.*g", digits, value);
+  if (isnan(value)) *text = 0;
+  return text;
+}
+
+static void add_to_table(tn_columns *table, const row *r) {
+  char mean[32], deviation[32], count[32], difference[32], low[32], high[32], interval[72] = "";
+  snprintf(count, sizeof count, "%u", r->count);
+  if (!isnan(r->low))
+    snprintf(interval, sizeof interval, "%s to %s", number(low, "+", 4, r->low),
+             number(high, "+", 4, r->high));
+  tn_columns_add(table, (const char *[]){r->result, r->group, number(mean, "", 6, r->mean),
+                                         number(deviation, "", 3, r->deviation), count,
+                                         number(difference, "+", 4, r->difference), interval});
+}
+
+/* RFC 4180: what holds a comma or a quote is quoted, quotes are doubled. */
+static void print_csv_text(const char *text) {
+  const bool plain = !strpbrk(text, ",\"\n");
+  if (!plain) putchar('"');
+  for (; *text; text++) {
+    if (*text == '"') putchar('"');
+    putchar(*text);
+  }
+  if (!plain) putchar('"');
+}
+
+static void print_csv(const row *r) {
+  const double figures[] = {r->mean, r->deviation, r->count, r->difference, r->low, r->high};
+  print_csv_text(r->result);
+  putchar(',');
+  print_csv_text(r->group);
+  for (size_t i = 0; i < TN_ARRAY_LENGTH(figures); i++) {
+    char text[32];
+    printf(",%s", number(text, "", 10, figures[i]));
+  }
+  putchar('\n');
+}
+
+static void print_json(const row *r, bool first) {
+  const char *names[] = {"mean", "deviation", "n", "difference", "low", "high"};
+  const double figures[] = {r->mean, r->deviation, r->count, r->difference, r->low, r->high};
+  tn_text text = {0};
+  tn_text_append(&text, first ? "\n {\"result\": " : ",\n {\"result\": ");
+  tn_json_string(&text, r->result);
+  tn_text_append(&text, ", \"arm\": ");
+  tn_json_string(&text, r->group);
+  for (size_t i = 0; i < TN_ARRAY_LENGTH(figures); i++) {
+    tn_text_printf(&text, ", \"%s\": ", names[i]);
+    tn_json_number(&text, figures[i], 10);
+  }
+  printf("%s}", text.data);
+  tn_text_free(&text);
+}
+
+/* Every result of any run once, in the order in which they come. */
+static const char **results_of(const samples *s, const char *only, uint32_t *count) {
+  const char **names = NULL;
+  uint32_t room = 0;
+  for (uint32_t i = 0; i < s->count; i++) {
+    const tn_run_record *record = &s->items[i].outcome.record;
+    for (uint32_t r = 0; r < record->result_count; r++) {
+      const char *name = record->results[r].name;
+      bool known = only && strcmp(only, name) != 0;
+      for (uint32_t k = 0; k < *count && !known; k++) known = strcmp(names[k], name) == 0;
+      if (known) continue;
+      *(const char **)tn_grow(&names, *count, &room, sizeof *names) = name;
+      ++*count;
+    }
+  }
+  return names;
+}
+
+static tn_status print(const samples *s, const char *only, form as, tn_error *error) {
+  uint32_t count = 0;
+  const char **results = results_of(s, only, &count);
+  if (count == 0) return tn_error_set(error, TN_ERROR_MISSING, NULL, 0, "no run has the result '%s'", only);
   tn_columns table = {.columns = 7};
   tn_columns_add(&table, (const char *[]){"result", "arm", "mean", "deviation", "n", "difference", "95 %"});
-  const tn_run_record *record = &s->items[0].outcome.record;
-  for (uint32_t r = 0; r < record->result_count; r++) {
-    if (only && strcmp(only, record->results[r].name) != 0) continue;
-    for (uint32_t i = 0; i < s->count; i++)
-      if (first_of_group(s, i)) add_row(&table, s, i, record->results[r].name);
-  }
-  if (csv)
-    for (uint32_t i = 0; i < table.rows; i++)
-      for (uint32_t c = 0; c < table.columns; c++)
-        printf("%s%c", table.cells[i * table.columns + c], c + 1 < table.columns ? ',' : '\n');
-  else
-    tn_columns_print(stdout, &table, "", true);
+  if (as == CSV) puts("result,arm,mean,deviation,n,difference,low,high");
+  if (as == JSON) putchar('[');
+  bool first = true;
+  for (uint32_t k = 0; k < count; k++)
+    for (uint32_t i = 0; i < s->count; i++) {
+      if (!first_of_group(s, i)) continue;
+      const row r = row_of(s, i, results[k]);
+      if (as == TABLE) add_to_table(&table, &r);
+      if (as == CSV) print_csv(&r);
+      if (as == JSON) print_json(&r, first);
+      first = false;
+    }
+  if (as == TABLE) tn_columns_print(stdout, &table, "", true);
+  if (as == JSON) puts("\n]");
   tn_columns_free(&table);
+  free(results);
+  return TN_OK;
 }
 
 int tn_command_compare(int argc, char **argv) {
-  const char *directories[256], *only = NULL;
-  uint32_t count = 0;
-  bool csv = false;
-  for (int i = 1; i < argc; i++) {
-    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-      fputs(help, stdout);
-      return TN_EXIT_OK;
-    }
-    if (strcmp(argv[i], "--csv") == 0)
-      csv = true;
-    else if (strcmp(argv[i], "--result") == 0 && i + 1 < argc)
-      only = argv[++i];
-    else if (argv[i][0] == '-' || count == TN_ARRAY_LENGTH(directories)) {
-      fprintf(stderr, "error: tenon compare has no option '%s'\n", argv[i]);
-      return TN_EXIT_USAGE;
-    } else
-      directories[count++] = argv[i];
-  }
-  if (count == 0) {
+  const char *only = NULL;
+  bool csv = false, json = false;
+  const tn_option options[] = {{"--result", &only, NULL}, {"--csv", NULL, &csv}, {"--json", NULL, &json}};
+  tn_arguments arguments = {
+      .most_words = TN_MAX_WORDS, .options = options, .option_count = TN_ARRAY_LENGTH(options)};
+  int code = tn_arguments_parse(argc, argv, help, &arguments);
+  if (code >= 0) return code;
+  if (arguments.word_count == 0) {
     fputs("error: tenon compare needs a directory; `tenon compare --help` says more\n", stderr);
     return TN_EXIT_USAGE;
   }
-  tn_host_start();
+  tn_host_start(); /* for random numbers */
   samples s = {0};
   tn_error error = {0};
   tn_status status = TN_OK;
-  for (uint32_t i = 0; i < count && status >= 0; i++) status = gather(&s, directories[i], count > 1, &error);
+  for (uint32_t i = 0; i < arguments.word_count && status >= 0; i++)
+    status = gather(&s, arguments.words[i], arguments.word_count > 1, &error);
   if (status >= 0 && s.count == 0)
-    status = tn_error_set(&error, TN_ERROR_MISSING, NULL, 0, "%s: no finished cell", directories[0]);
-  if (status >= 0) print(&s, only, csv);
-  const int code = status < 0 ? tn_command_error(&error, true) : TN_EXIT_OK;
+    status = tn_error_set(&error, TN_ERROR_MISSING, NULL, 0, "%s: no finished cell", arguments.words[0]);
+  if (status >= 0) status = print(&s, only, csv ? CSV : json ? JSON : TABLE, &error);
+  code = status < 0 ? tn_command_error(&error, false) : TN_EXIT_OK;
   for (uint32_t i = 0; i < s.count; i++) {
     free(s.items[i].group);
     tn_outcome_free(&s.items[i].outcome);

@@ -44,6 +44,13 @@ tn_plan *tn_experiment_plan(const tn_command_options *o, tn_error *error) {
   return NULL;
 }
 
+tn_status tn_experiment_check_claims(const tn_command_options *o, tn_error *error) {
+  tn_plan *plan = tn_experiment_plan(o, error);
+  const tn_status status = plan ? TN_OK : error->status;
+  tn_plan_free(plan);
+  return status;
+}
+
 /* ---- expect.json ---- */
 
 static tn_status write_verdicts(const tn_experiment *e, const char *directory, tn_error *error) {
@@ -78,14 +85,16 @@ static tn_status write_verdicts(const tn_experiment *e, const char *directory, t
 
 /* ---- running ---- */
 
-static tn_status judge(tn_experiment *e, const char *directory, tn_error *error) {
-  const tn_evidence evidence = {.plan = e->plan, .outcomes = e->outcomes};
+static void count(tn_experiment *e) {
   for (uint32_t i = 0; i < e->plan->cell_count; i++) {
     const double seconds = tn_outcome_value(&e->outcomes[i], "seconds");
     if (isfinite(seconds)) e->seconds += seconds;
-    e->failed_cells += !e->outcomes[i].outcome || strcmp(e->outcomes[i].outcome, "finished") != 0;
+    e->failed_cells += !tn_outcome_finished(&e->outcomes[i]);
   }
-  e->verdict_count = tn_claims_judge(&evidence, &e->verdicts);
+}
+
+static tn_status judge(tn_experiment *e, const char *directory, tn_error *error) {
+  e->verdict_count = tn_claims_judge(e->plan, e->outcomes, &e->verdicts);
   return e->verdict_count ? write_verdicts(e, directory, error) : TN_OK;
 }
 
@@ -96,12 +105,15 @@ tn_status tn_experiment_run(const tn_command_options *o, const char *directory, 
   e->outcomes = tn_take((e->plan->cell_count + 1) * sizeof *e->outcomes);
   const tn_launch_options launch = {.file = o->pipeline.file,
                                     .directory = directory,
+                                    .overrides = o->pipeline.overrides,
+                                    .override_count = o->pipeline.override_count,
                                     .plugins = o->shared.files,
                                     .plugin_count = o->shared.file_count,
                                     .jobs = o->jobs,
                                     .smoke = o->pipeline.smoke,
                                     .quiet = o->pipeline.quiet};
   tn_status status = tn_launch(e->plan, &launch, e->outcomes, error);
+  count(e);
   return status < 0 || o->pipeline.smoke ? status : judge(e, directory, error);
 }
 
@@ -111,6 +123,7 @@ tn_status tn_experiment_judge(const tn_command_options *o, const char *directory
   if (!e->plan) return error->status;
   e->outcomes = tn_take(sizeof *e->outcomes);
   if (!tn_outcome_read(directory, e->outcomes, error)) return error->status;
+  count(e);
   return judge(e, directory, error);
 }
 
@@ -137,23 +150,14 @@ static uint32_t gather(const tn_experiment *e, uint32_t arm, uint32_t setting, c
   return count;
 }
 
-/* "lion lion.lr=1e-3": the arm and what its axes but the seed say. */
-static char *row_name(const tn_experiment *e, const tn_cell *cell) {
-  tn_text text = {0};
-  tn_text_append(&text, e->plan->arms[cell->arm].name);
-  char *label = tn_copy_text(cell->label);
-  for (char *part = strtok(label, ","); part; part = strtok(NULL, ","))
-    if (strncmp(part, "seed=", 5) != 0) tn_text_printf(&text, "%s%s", text.size ? " " : "", part);
-  free(label);
-  return text.data ? tn_text_take(&text) : tn_copy_text("");
-}
-
 static void add_row(tn_columns *table, const tn_experiment *e, const tn_cell *cell,
                     const char *const *results, uint32_t count) {
   const char *cells[TN_MAX_COLUMNS] = {0};
   char texts[TN_MAX_COLUMNS][48];
   double *values = tn_take((e->plan->cell_count + 1) * sizeof *values);
-  char *name = row_name(e, cell);
+  char name[256];
+  snprintf(name, sizeof name, "%s%s%s", e->plan->arms[cell->arm].name, *cell->variant ? " " : "",
+           cell->variant);
   cells[0] = name;
   for (uint32_t r = 0; r < count; r++) {
     const uint32_t n = gather(e, cell->arm, cell->setting, results[r], values);
@@ -164,7 +168,6 @@ static void add_row(tn_columns *table, const tn_experiment *e, const tn_cell *ce
     cells[r + 1] = texts[r];
   }
   tn_columns_add(table, cells);
-  free(name);
   free(values);
 }
 
@@ -183,6 +186,17 @@ static uint32_t choose(const tn_experiment *e, const char **results) {
   return count;
 }
 
+static void print_failures(const tn_experiment *e) {
+  bool first = true;
+  for (uint32_t i = 0; i < e->plan->cell_count; i++) {
+    const char *outcome = e->outcomes[i].outcome;
+    if (tn_outcome_finished(&e->outcomes[i])) continue;
+    printf("%sfailed  %s: %s\n", first ? "\n" : "", e->plan->cells[i].directory + strlen(TN_CELLS_FOLDER),
+           outcome ? outcome : "it did not run");
+    first = false;
+  }
+}
+
 void tn_experiment_print_results(const tn_experiment *e) {
   const char *results[TN_MAX_COLUMNS], *head[TN_MAX_COLUMNS] = {""};
   const uint32_t count = choose(e, results);
@@ -199,6 +213,7 @@ void tn_experiment_print_results(const tn_experiment *e) {
   putchar('\n');
   tn_columns_print(stdout, &table, "", true);
   tn_columns_free(&table);
+  print_failures(e);
 }
 
 int tn_experiment_print_claims(const tn_experiment *e) {
@@ -247,7 +262,7 @@ int tn_experiment_command(const tn_command_options *o) {
   if (code == TN_EXIT_OK) {
     if (!o->pipeline.quiet) tn_experiment_print_results(&e);
     code = tn_experiment_print_claims(&e);
-    if (e.failed_cells && !o->pipeline.smoke) code = TN_EXIT_FAILED;
+    if (e.failed_cells) code = TN_EXIT_FAILED;
     if (!o->pipeline.quiet) printf("\nsweep: %s\n", directory);
   }
   tn_experiment_free(&e);

@@ -20,7 +20,9 @@ bool tn_experiment_wanted(const tn_command_options *options);
 /* The plan of the file: one cell if it has neither arms nor axes. NULL and an error if the file or its claims
  * are wrong. */
 tn_plan *tn_experiment_plan(const tn_command_options *options, tn_error *error);
-/* Checks each arm with the first value of its axes, and prints what it is made of unless `quiet`. */
+/* Refuses wrong claims, of a file without arms and axes too. */
+tn_status tn_experiment_check_claims(const tn_command_options *options, tn_error *error);
+/* Checks each arm with every value of its axes, and prints what it is made of unless `quiet`. */
 tn_status tn_experiment_check(tn_registry *registry, const tn_command_options *options, bool quiet,
                               tn_error *error);
 /* Runs every cell into `directory` and judges the claims. */

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
 /* tenon graph FILE.ini: the pipeline as a drawing, sections as boxes, references as arrows. */
 #include "core/command/command.h"
-#include "core/command/pipeline_options.h"
+#include "core/command/experiment.h"
 #include "core/report/graph.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char help[] = "usage: tenon graph FILE.ini [section.key=value ...] [options]\n\n"
-                           "Draws the components of a pipeline and their references as SVG.\n\n"
-                           "  --output FILE    write there instead of standard output\n"
-                           "  --plugin FILE    also load this plugin (may be repeated)\n";
+static const char help[] =
+    "usage: tenon graph FILE.ini [section.key=value ...] [options]\n\n"
+    "Draws the components of a pipeline and their references as SVG; of a file with arms, the first arm.\n\n"
+    "  --output FILE    write there instead of standard output\n"
+    "  --plugin FILE    also load this plugin (may be repeated)\n";
 
 /* One colour a kind, in the order of their first appearance. */
 static unsigned color_of(const char *kind, const char **kinds, unsigned *count) {
@@ -75,11 +76,17 @@ int tn_command_graph(int argc, char **argv) {
   options.pipeline.quiet = true;
   tn_error error = {0};
   tn_text svg = {0};
-  tn_pipeline *pipeline = tn_pipeline_open(registry, &options.pipeline, &error);
+  tn_plan *plan = tn_experiment_wanted(&options) ? tn_experiment_plan(&options, &error) : NULL;
+  if (plan) {
+    options.pipeline.overrides = (const char *const *)plan->cells[0].overrides;
+    options.pipeline.override_count = plan->cells[0].override_count;
+  }
+  tn_pipeline *pipeline = error.status ? NULL : tn_pipeline_open(registry, &options.pipeline, &error);
   tn_status status = pipeline ? draw(pipeline, &svg, &error) : error.status;
   if (status == TN_OK) status = write_out(options.output, svg.data, &error);
   code = status < 0 ? tn_command_error(&error, false) : TN_EXIT_OK;
   tn_text_free(&svg);
+  tn_plan_free(plan);
   tn_pipeline_close(pipeline);
   tn_registry_close(registry);
   return code;

@@ -16,6 +16,7 @@ static const struct {
     {"list", tn_command_list, "list the installed components"},
     {"info", tn_command_info, "describe a component or a kind"},
     {"data", tn_command_data, "say what data sets are here, and fetch others"},
+    {"sweep", tn_command_sweep, "go on with a sweep that was stopped"},
     {"compare", tn_command_compare, "compare the arms of a sweep, or runs"},
     {"reproduce", tn_command_reproduce, "run files that make claims, and judge them"},
     {"test", tn_command_test, "check that a plugin keeps what its kinds promise"},

@@ -31,6 +31,14 @@ static int wrong(const char *command, const char *argument) {
   return TN_EXIT_USAGE;
 }
 
+bool tn_command_jobs(const char *text, int64_t *jobs) {
+  char *end;
+  *jobs = strtoll(text, &end, 10);
+  if (end != text && !*end && *jobs >= 1 && *jobs <= 4096) return true;
+  fprintf(stderr, "error: -j %s: expected a whole number from 1 to 4096\n", text);
+  return false;
+}
+
 int tn_command_parse(int argc, char **argv, const char *command, const char *help, tn_command_options *o) {
   o->pipeline.overrides = o->overrides;
   for (int i = 1; i < argc; i++) {
@@ -53,14 +61,7 @@ int tn_command_parse(int argc, char **argv, const char *command, const char *hel
       if (strcmp(argument, "--directory") == 0) o->pipeline.directory = value;
       if (strcmp(argument, "--output") == 0) o->output = value;
       if (strcmp(argument, "--single") == 0) o->single = true;
-      if (strcmp(argument, "-j") == 0) {
-        char *end;
-        o->jobs = strtoll(value, &end, 10);
-        if (end == value || *end || o->jobs < 1 || o->jobs > 4096) {
-          fprintf(stderr, "error: -j %s: expected a whole number from 1 to 4096\n", value);
-          return TN_EXIT_USAGE;
-        }
-      }
+      if (strcmp(argument, "-j") == 0 && !tn_command_jobs(value, &o->jobs)) return TN_EXIT_USAGE;
       if (strcmp(argument, "--locked") == 0) o->lock = value;
       if (strcmp(argument, "--no-fork") == 0) o->no_fork = true;
       if (strcmp(argument, "--smoke") == 0) o->pipeline.smoke = true;

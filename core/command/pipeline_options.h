@@ -22,4 +22,7 @@ typedef struct tn_command_options {
 int tn_command_parse(int argc, char **argv, const char *command, const char *help,
                      tn_command_options *options);
 
+/* The N of -j; false after printing what is wrong with it. */
+bool tn_command_jobs(const char *text, int64_t *jobs);
+
 #endif

@@ -17,11 +17,15 @@
 
 static const char help[] =
     "usage: tenon reproduce FILE.ini ... [options]\n\n"
-    "Runs each file below runs/reproduce, where finished cells are kept, judges its claims and prints one "
-    "table.\n\n"
+    "Runs each file below runs/reproduce, where finished cells are kept, judges its claims ([expect]) and "
+    "prints\n"
+    "one table of what the paper reports ([paper], under the name of the claim), what was measured and "
+    "whether "
+    "the\n"
+    "claim holds. Exit code 4: one does not.\n\n"
     "  -j N             N cells at a time\n"
     "  --output FILE    also write the table as Markdown; rows of other files are kept\n"
-    "  --smoke          run a shortened form of every arm; no claim is judged\n"
+    "  --smoke          run a shortened form of every arm below runs/smoke; no claim is judged\n"
     "  --quiet          only the table\n"
     "  --plugin FILE    also load this plugin (may be repeated)\n";
 
@@ -33,8 +37,9 @@ static void on_signal(int number) {
 /* ---- the Markdown table ---- */
 
 typedef struct rows {
-  char **lines;
+  char **lines; /* of the file, those of earlier calls too */
   uint32_t count, room;
+  tn_columns table; /* of this call */
 } rows;
 
 static void add_line(rows *r, const char *line) {
@@ -43,11 +48,14 @@ static void add_line(rows *r, const char *line) {
 }
 
 /* Text in a cell: no bar may end it. */
-static void append_cell(tn_text *text, const char *cell) {
+static void append_escaped(tn_text *text, const char *cell) {
   for (; *cell; cell++) {
     if (*cell == '|') tn_text_append(text, "\\");
     if (*cell != '\n') tn_text_append_bytes(text, cell, 1);
   }
+}
+static void append_cell(tn_text *text, const char *cell) {
+  append_escaped(text, cell);
   tn_text_append(text, " | ");
 }
 
@@ -62,44 +70,57 @@ static const char *said_in_paper(const tn_experiment *e, const char *key) {
   return found ? found->value : "";
 }
 
-static void add_rows(rows *r, const tn_experiment *e, const char *file) {
-  for (uint32_t i = 0; i < e->verdict_count; i++) {
-    const tn_verdict *v = &e->verdicts[i];
-    char said[768], cell[64];
-    tn_verdict_print(v, said, sizeof said);
-    tn_text text = {0};
-    tn_text_printf(&text, "| `%s` | ", stem_of(file));
-    append_cell(&text, v->name);
-    tn_text_append(&text, "`");
-    tn_text_append(&text, v->text);
-    tn_text_append(&text, "` | ");
-    append_cell(&text, said_in_paper(e, v->name));
-    append_cell(&text, said);
-    snprintf(cell, sizeof cell, "%u", v->seeds);
-    append_cell(&text, cell);
-    snprintf(cell, sizeof cell, "%.0f", e->seconds);
-    append_cell(&text, cell);
-    tn_text_append(&text, v->holds ? "holds |" : v->judged ? "**not supported** |" : "**not measured** |");
-    char *line = tn_text_take(&text);
-    if (line) add_line(r, line);
-    free(line);
-  }
+/* One line for Markdown, one for the terminal. */
+static void add_row(rows *r, const tn_experiment *e, const char *file, const tn_verdict *v) {
+  char said[768], runs[16], seconds[32];
+  tn_verdict_print(v, said, sizeof said);
+  snprintf(runs, sizeof runs, "%u", v->runs);
+  snprintf(seconds, sizeof seconds, "%.*f", e->seconds < 10 ? 1 : 0, e->seconds);
+  const char *paper = said_in_paper(e, v->name), *stem = stem_of(file);
+  const char *verdict = v->holds ? "holds" : v->judged ? "not supported" : "not measured";
+  tn_text text = {0};
+  tn_text_printf(&text, "| `%s` | ", stem);
+  append_cell(&text, v->name);
+  tn_text_append(&text, "`");
+  append_escaped(&text, v->text);
+  tn_text_append(&text, "` | ");
+  append_cell(&text, paper);
+  append_cell(&text, said);
+  append_cell(&text, runs);
+  append_cell(&text, seconds);
+  tn_text_printf(&text, v->holds ? "%s |" : "**%s** |", verdict);
+  char *line = tn_text_take(&text);
+  if (line) add_line(r, line);
+  free(line);
+  tn_columns_add(&r->table, (const char *[]){stem, v->name, paper, said, runs, seconds, verdict});
 }
 
-/* The rows that `path` has of files other than those run now. */
-static void keep_rows(rows *r, const char *path, const char *const *files, uint32_t count) {
+static bool is_of(const char *line, const char *file) {
+  const size_t length = strlen(stem_of(file));
+  return strncmp(line + 3, stem_of(file), length) == 0 && line[3 + length] == '`';
+}
+
+/* The rows of a file that has been judged take the place of those that it had. */
+static void replace_rows(rows *r, const tn_experiment *e, const char *file) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < r->count; i++) {
+    if (is_of(r->lines[i], file))
+      free(r->lines[i]);
+    else
+      r->lines[kept++] = r->lines[i];
+  }
+  r->count = kept;
+  for (uint32_t i = 0; i < e->verdict_count; i++) add_row(r, e, file, &e->verdicts[i]);
+}
+
+/* The rows that an earlier call has left in `path`. */
+static void read_rows(rows *r, const char *path) {
   FILE *old = fopen(path, "r");
   char *line = NULL;
   size_t room = 0;
   while (old && getline(&line, &room, old) > 0) {
     line[strcspn(line, "\n")] = 0;
-    if (strncmp(line, "| `", 3) != 0) continue;
-    bool again = false;
-    for (uint32_t i = 0; i < count; i++) {
-      const size_t length = strlen(stem_of(files[i]));
-      again |= strncmp(line + 3, stem_of(files[i]), length) == 0 && line[3 + length] == '`';
-    }
-    if (!again) add_line(r, line);
+    if (strncmp(line, "| `", 3) == 0) add_line(r, line);
   }
   free(line);
   if (old) fclose(old);
@@ -182,20 +203,25 @@ static int parse(int argc, char **argv, request *q) {
   return code;
 }
 
-static int reproduce(request *q, const char *file, rows *r, tn_error *error) {
+static int reproduce(request *q, tn_registry *registry, const char *file, rows *r, tn_error *error) {
   char directory[4096];
   const char *stem = stem_of(file);
   q->options.pipeline.file = file;
-  snprintf(directory, sizeof directory, "runs/reproduce/%.*s", (int)strcspn(stem, "."), stem);
+  const char *dot = strrchr(stem, '.');
+  snprintf(directory, sizeof directory, "runs/%s/%.*s", q->options.pipeline.smoke ? "smoke" : "reproduce",
+           dot ? (int)(dot - stem) : (int)strlen(stem), stem);
   if (!q->options.pipeline.quiet) printf("%s\n", file), fflush(stdout);
-  tn_experiment e;
-  const tn_status status = tn_experiment_run(&q->options, directory, &e, error);
+  tn_experiment e = {0};
+  tn_status status = tn_experiment_check(registry, &q->options, true, error);
+  if (status >= 0) status = tn_experiment_run(&q->options, directory, &e, error);
   int code = TN_EXIT_OK;
   if (status < 0) {
     code = tn_command_error(error, e.plan != NULL);
   } else {
-    code = tn_experiment_print_claims(&e);
-    add_rows(r, &e, file);
+    for (uint32_t i = 0; i < e.verdict_count; i++)
+      if (!e.verdicts[i].holds) code = TN_EXIT_EXPECTATION;
+    if (!q->options.pipeline.quiet) tn_experiment_print_claims(&e);
+    if (!q->options.pipeline.smoke) replace_rows(r, &e, file);
     if (e.failed_cells && code == TN_EXIT_OK) code = TN_EXIT_FAILED;
   }
   tn_experiment_free(&e);
@@ -209,17 +235,25 @@ int tn_command_reproduce(int argc, char **argv) {
     free(q.files);
     return code;
   }
+  tn_registry *registry = tn_command_registry(&q.options.shared);
+  if (!registry) return TN_EXIT_PLUGIN;
   struct sigaction action = {.sa_handler = on_signal};
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
-  rows r = {0};
-  if (q.output) keep_rows(&r, q.output, q.files, q.count);
+  rows r = {.table = {.columns = 7}};
+  tn_columns_add(&r.table,
+                 (const char *[]){"file", "claim", "paper", "measured", "runs", "seconds", "verdict"});
+  if (q.output) read_rows(&r, q.output);
   code = TN_EXIT_OK;
   for (uint32_t i = 0; i < q.count && code != TN_EXIT_INTERRUPTED; i++) {
     tn_error error = {0};
-    const int one = reproduce(&q, q.files[i], &r, &error);
+    const int one = reproduce(&q, registry, q.files[i], &r, &error);
     if (one != TN_EXIT_OK) code = one;
   }
+  if (!q.options.pipeline.quiet) putchar('\n');
+  if (r.table.rows > 1) tn_columns_print(stdout, &r.table, "", true);
+  tn_columns_free(&r.table);
+  tn_registry_close(registry);
   tn_error error = {0};
   if (q.output && !q.options.pipeline.smoke && code != TN_EXIT_INTERRUPTED &&
       write_table(&r, q.output, &error) < 0)

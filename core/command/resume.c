@@ -51,6 +51,7 @@ static tn_pipeline *open_again(tn_registry *registry, const job *j, tn_box *box,
                                  .plugin_count = j->start.plugin_count,
                                  .directory = j->directory,
                                  .smoke = j->start.smoke,
+                                 .single = j->start.single,
                                  .resume = true,
                                  .box = box,
                                  .quiet = j->quiet};

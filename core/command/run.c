@@ -24,7 +24,12 @@ static const char help[] =
     "  --locked FILE    refuse to run unless plugins, host, BLAS and instruction set are those of this lock "
     "file\n"
     "  --no-fork        in this process, for debuggers: a crash ends it without a report\n"
-    "  --plugin FILE    also load this plugin (may be repeated)\n";
+    "  --plugin FILE    also load this plugin (may be repeated)\n\n"
+    "A file with [sweep] or [arm.NAME] sections is a sweep: every cell runs as a process of its own, below "
+    "DIR/cells.\n"
+    "With --directory a sweep that was stopped goes on.\n\n"
+    "  -j N             N cells at a time\n"
+    "  --single         no sweep: the file's own keys, without arms and claims\n";
 
 /* The claims of the file, if it makes any. */
 static int judge(const tn_command_options *o, const char *directory, tn_error *error) {
@@ -58,8 +63,10 @@ static int run(tn_registry *registry, const tn_command_options *o, tn_box *box, 
   options.plugins = o->shared.files;
   options.plugin_count = o->shared.file_count;
   options.box = box;
+  options.single = o->single;
   tn_pipeline *pipeline = tn_pipeline_open(registry, &options, error);
   tn_status status = pipeline ? tn_pipeline_check(pipeline, error) : error->status;
+  if (status >= 0 && !o->single) status = tn_experiment_check_claims(o, error);
   int code = status < 0 ? tn_command_error(error, false) : compare(pipeline, o->lock, error);
   if (code == 0) code = tn_command_outcome(pipeline, tn_pipeline_run(pipeline, error), error, options.quiet);
   if (pipeline) tn_pipeline_print_profile(pipeline, stdout);

@@ -57,5 +57,7 @@ const tn_section *tn_config_find(const tn_config *config, const char *name); /* 
 const tn_key *tn_section_find(const tn_section *section, const char *key);   /* NULL: none */
 /* The resolved file as INI text (what the run directory keeps): everything expanded, no include, no base. */
 char *tn_config_print(const tn_config *config); /* freed with free() */
+/* The same without what concerns many runs and not this one: [sweep], [arm.NAME], [expect] and [paper]. */
+char *tn_config_print_single(const tn_config *config);
 
 #endif

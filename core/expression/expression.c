@@ -11,9 +11,8 @@
 struct tn_expression {
   char *text;
   char *words; /* what the names of the variables point to */
-  tn_claim_result *variables;
+  const char **variables;
   uint32_t variable_count;
-  bool claim;
   uint32_t node_count;
   tn_formula_node *nodes; /* the last one is the value */
   tn_formula_step *steps;
@@ -47,7 +46,7 @@ static tn_status give_names(tn_formula_parsed *parsed, const char *names) {
       return tn_fail(TN_ERROR_INTERNAL, "an expression has more than %u variables", TN_EXPRESSION_VARIABLES);
     bar = strchr(word, '|');
     if (bar) *bar = 0;
-    parsed->variables[parsed->variable_count++] = (tn_claim_result){"", word, 0};
+    parsed->variables[parsed->variable_count++] = word;
     if (!bar) break;
   }
   parsed->words_used = (uint32_t)length + 1;
@@ -58,7 +57,6 @@ static tn_status give_names(tn_formula_parsed *parsed, const char *names) {
 static tn_expression *finish(const char *text, const tn_formula_parsed *parsed) {
   tn_expression *expression = tn_alloc(sizeof *expression);
   if (!expression) return NULL;
-  expression->claim = parsed->vocabulary == TN_NAMES_CLAIM;
   expression->variable_count = parsed->variable_count;
   expression->node_count = parsed->graph.count;
   expression->text = copy(text, strlen(text) + 1);
@@ -72,7 +70,7 @@ static tn_expression *finish(const char *text, const tn_formula_parsed *parsed) 
     return NULL;
   }
   for (uint32_t i = 0; i < expression->variable_count; i++)
-    expression->variables[i].name = expression->words + (parsed->variables[i].name - parsed->words);
+    expression->variables[i] = expression->words + (parsed->variables[i] - parsed->words);
   tn_formula_plan(expression->nodes, expression->node_count, expression->steps);
   return expression;
 }
@@ -95,7 +93,7 @@ static tn_expression *compile(const char *text, const char *variables) {
 static const char *text_of(const tn_expression *expression) { return expression->text; }
 static uint32_t variable_count(const tn_expression *expression) { return expression->variable_count; }
 static const char *variable(const tn_expression *expression, uint32_t index) {
-  return index < expression->variable_count ? expression->variables[index].name : NULL;
+  return index < expression->variable_count ? expression->variables[index] : NULL;
 }
 
 /* The values of all nodes. */
@@ -140,44 +138,7 @@ const tn_expression_service tn_expression_table = {
 
 tn_expression *tn_claim_compile(const char *text) { return compile_with(text, TN_NAMES_CLAIM, NULL); }
 
-const tn_claim_result *tn_claim_at(const tn_expression *claim, uint32_t index) {
-  return claim->claim && index < claim->variable_count ? &claim->variables[index] : NULL;
-}
-
-tn_status tn_expression_fail(const tn_expression *expression, uint32_t column, const char *format, ...) {
-  uint32_t offset = 0, length = (uint32_t)strlen(expression->text);
-  while (offset < length && tn_formula_column(expression->text, offset) < column) offset++;
-  va_list arguments;
-  va_start(arguments, format);
-  tn_status status = tn_formula_fail(expression->text, offset, format, arguments);
-  va_end(arguments);
-  return status;
-}
-
-static const char *comparison_sign(tn_formula_operation operation) {
-  switch (operation) {
-  case TN_OP_LESS: return "<";
-  case TN_OP_LESS_EQUAL: return "<=";
-  case TN_OP_GREATER: return ">";
-  case TN_OP_GREATER_EQUAL: return ">=";
-  case TN_OP_EQUAL: return "==";
-  case TN_OP_NOT_EQUAL: return "!=";
-  default: return NULL;
-  }
-}
-
-tn_status tn_claim_judge(const tn_expression *claim, tn_claim_resolve resolve, void *context,
-                         tn_claim_verdict *verdict) {
-  double values[TN_EXPRESSION_VARIABLES], slots[TN_FORMULA_NODES];
-  for (uint32_t i = 0; i < claim->variable_count; i++) {
-    tn_status status = resolve(context, &claim->variables[i], &values[i]);
-    if (status != TN_OK) return status;
-  }
-  run(claim, values, slots);
-  const tn_formula_node *root = &claim->nodes[claim->node_count - 1];
-  verdict->value = slots[claim->node_count - 1];
-  verdict->comparison = comparison_sign(root->operation);
-  verdict->left = verdict->comparison ? slots[root->operand[0]] : NAN;
-  verdict->right = verdict->comparison ? slots[root->operand[1]] : NAN;
-  return TN_OK;
+const tn_formula_node *tn_claim_nodes(const tn_expression *claim, uint32_t *count) {
+  *count = claim->node_count;
+  return claim->nodes;
 }

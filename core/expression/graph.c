@@ -10,6 +10,10 @@ uint32_t tn_formula_arity(tn_formula_operation operation) {
   return operation < TN_OP_WHERE ? 2 : 3;
 }
 
+bool tn_formula_gathers(tn_formula_operation operation) {
+  return operation >= TN_OP_MEAN && operation <= TN_OP_LEAST;
+}
+
 static double sigmoid(double x) {
   double e = exp(-fabs(x)); // never overflows
   return x >= 0 ? 1 / (1 + e) : e / (1 + e);
@@ -33,6 +37,17 @@ double tn_formula_value(tn_formula_operation operation, double x, double y, doub
   case TN_OP_SIGN: return isnan(x) ? x : (x > 0) - (x < 0);
   case TN_OP_FLOOR: return floor(x);
   case TN_OP_CEIL: return ceil(x);
+  case TN_OP_MEAN:
+  case TN_OP_MEDIAN:
+  case TN_OP_SMALLEST:
+  case TN_OP_LARGEST:
+  case TN_OP_SUM:
+  case TN_OP_BEST:
+  case TN_OP_LEAST: return x;
+  case TN_OP_STD: return 0;
+  case TN_OP_COUNT:
+  case TN_OP_ALL:
+  case TN_OP_ANY: return x != 0;
   case TN_OP_ADD: return x + y;
   case TN_OP_SUBTRACT: return x - y;
   case TN_OP_MULTIPLY: return x * y;

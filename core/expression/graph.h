@@ -25,6 +25,18 @@ typedef enum tn_formula_operation {
   TN_OP_SIGN,
   TN_OP_FLOOR,
   TN_OP_CEIL,
+  // of one operand that is a number for every run, in claims
+  TN_OP_MEAN,
+  TN_OP_STD,
+  TN_OP_MEDIAN,
+  TN_OP_SMALLEST,
+  TN_OP_LARGEST,
+  TN_OP_SUM,
+  TN_OP_COUNT,
+  TN_OP_ALL,
+  TN_OP_ANY,
+  TN_OP_BEST,
+  TN_OP_LEAST,
   // of two
   TN_OP_ADD,
   TN_OP_SUBTRACT,
@@ -59,7 +71,9 @@ typedef struct tn_formula_graph {
 } tn_formula_graph;
 
 uint32_t tn_formula_arity(tn_formula_operation operation);
-/* The operation on numbers. */
+/* True for those over runs. */
+bool tn_formula_gathers(tn_formula_operation operation);
+/* The operation on numbers; those over runs as if there were one run. */
 double tn_formula_value(tn_formula_operation operation, double x, double y, double z);
 
 /* The node for an operation on nodes: an old one, a constant, or a new one. TN_FORMULA_NODES if it is full.

@@ -51,8 +51,14 @@ static const struct {
     {"pow", TN_OP_POWER, 2},   {"min", TN_OP_MINIMUM, 0}, {"max", TN_OP_MAXIMUM, 0},
     {"where", TN_OP_WHERE, 3},
 };
-/* Functions on results, in claims. */
-static const char *const claim_functions[] = {"mean", "std", "all", "any", "min", "max"};
+/* Functions over runs, in claims. */
+static const struct {
+  const char *name;
+  tn_formula_operation operation;
+} claim_functions[] = {{"mean", TN_OP_MEAN},    {"std", TN_OP_STD},     {"median", TN_OP_MEDIAN},
+                       {"min", TN_OP_SMALLEST}, {"max", TN_OP_LARGEST}, {"sum", TN_OP_SUM},
+                       {"count", TN_OP_COUNT},  {"all", TN_OP_ALL},     {"any", TN_OP_ANY},
+                       {"best", TN_OP_BEST},    {"least", TN_OP_LEAST}};
 
 /* A name as a string of its own, cut if it is very long. */
 typedef struct tn_name {
@@ -97,7 +103,8 @@ static uint32_t fail_function(tn_parser *parser, tn_formula_token token) {
   uint32_t count = 0;
   for (; count < TN_ARRAY_LENGTH(functions); count++) candidates[count] = functions[count].name;
   if (parser->parsed->vocabulary == TN_NAMES_CLAIM)
-    for (uint32_t i = 0; i < TN_ARRAY_LENGTH(claim_functions); i++) candidates[count++] = claim_functions[i];
+    for (uint32_t i = 0; i < TN_ARRAY_LENGTH(claim_functions); i++)
+      candidates[count++] = claim_functions[i].name;
   tn_name name = name_of(parser, token);
   const char *nearest = tn_nearest(name.text, candidates, count);
   if (nearest)
@@ -115,7 +122,7 @@ static uint32_t fail_variable(tn_parser *parser, tn_formula_token token) {
   const char *candidates[TN_EXPRESSION_VARIABLES];
   char known[160] = "";
   for (uint32_t i = 0; i < parsed->variable_count; i++) {
-    candidates[i] = parsed->variables[i].name;
+    candidates[i] = parsed->variables[i];
     if (strlen(known) + strlen(candidates[i]) + 3 > sizeof known) continue;
     if (i > 0) strcat(known, ", ");
     strcat(known, candidates[i]);
@@ -160,18 +167,16 @@ static const char *store(tn_parser *parser, tn_formula_token token) {
   return word;
 }
 
-/* The variable for a name or, in a claim, for `function` of a name; a new one if names are free. */
-static uint32_t variable(tn_parser *parser, const char *function, tn_formula_token token) {
+/* The variable for a name; a new one if names are free. */
+static uint32_t variable(tn_parser *parser, tn_formula_token token) {
   tn_formula_parsed *parsed = parser->parsed;
   uint32_t i = 0;
   for (; i < parsed->variable_count; i++)
-    if (is_name(parser, token, parsed->variables[i].name) && !strcmp(parsed->variables[i].function, function))
-      return node(parser, TN_OP_VARIABLE, i, 0, 0);
+    if (is_name(parser, token, parsed->variables[i])) return node(parser, TN_OP_VARIABLE, i, 0, 0);
   if (parsed->vocabulary == TN_NAMES_GIVEN) return fail_variable(parser, token);
   if (i == TN_EXPRESSION_VARIABLES)
     return fail(parser, token.start, "more than %u names", TN_EXPRESSION_VARIABLES);
-  parsed->variables[i] =
-      (tn_claim_result){function, store(parser, token), tn_formula_column(parser->text, token.start)};
+  parsed->variables[i] = store(parser, token);
   parsed->variable_count++;
   return node(parser, TN_OP_VARIABLE, i, 0, 0);
 }
@@ -180,59 +185,75 @@ static uint32_t variable(tn_parser *parser, const char *function, tn_formula_tok
 
 static uint32_t parse(tn_parser *parser, int binding);
 
-/* mean(lion.test.accuracy): true if `name` is a function on results and is used as one. The next token is the
- * opening parenthesis. */
-static bool parse_result(tn_parser *parser, tn_formula_token name, uint32_t *value) {
-  for (uint32_t i = 0; i < TN_ARRAY_LENGTH(claim_functions); i++) {
-    if (!is_name(parser, name, claim_functions[i])) continue;
-    tn_formula_token result;
-    bool also_number = i >= 4; // min(a, b)
-    if (tn_formula_scan_result(parser->text, parser->token.start + 1, &result)) {
-      *value = variable(parser, claim_functions[i], result);
-      if (parser->failed) return true;
-      parser->token = result;
-      next(parser);
-      next(parser); // the closing parenthesis
-      return true;
-    }
-    if (also_number) return false;
-    *value = fail(parser, parser->token.start + 1, "%s takes one result, such as %s(arm.test.accuracy)",
-                  claim_functions[i], claim_functions[i]);
-    return true;
+/* What a name in front of a parenthesis stands for. */
+typedef struct tn_called {
+  tn_formula_operation operation; /* on as many operands as arguments; arity 0: one or more */
+  uint32_t arity;
+  tn_formula_operation over_runs; /* of a single argument, in claims; CONSTANT: it is no such function */
+} tn_called;
+
+static bool find_function(const tn_parser *parser, tn_formula_token name, tn_called *called) {
+  *called = (tn_called){.over_runs = TN_OP_CONSTANT};
+  bool found = false;
+  for (size_t i = 0; i < TN_ARRAY_LENGTH(claim_functions); i++) {
+    if (parser->parsed->vocabulary != TN_NAMES_CLAIM || !is_name(parser, name, claim_functions[i].name))
+      continue;
+    *called = (tn_called){claim_functions[i].operation, 1, claim_functions[i].operation};
+    found = true;
   }
-  return false;
+  for (size_t i = 0; i < TN_ARRAY_LENGTH(functions); i++) {
+    if (!is_name(parser, name, functions[i].name)) continue;
+    called->operation = functions[i].operation;
+    called->arity = functions[i].arity;
+    found = true;
+  }
+  return found;
 }
 
 /* The next token is the opening parenthesis. */
 static uint32_t parse_call(tn_parser *parser, tn_formula_token name) {
-  uint32_t value = TN_FORMULA_NODES;
-  if (parser->parsed->vocabulary == TN_NAMES_CLAIM && parse_result(parser, name, &value)) return value;
-  uint32_t f = 0;
-  while (f < TN_ARRAY_LENGTH(functions) && !is_name(parser, name, functions[f].name)) f++;
-  if (f == TN_ARRAY_LENGTH(functions)) return fail_function(parser, name);
+  tn_called f;
+  if (!find_function(parser, name, &f)) return fail_function(parser, name);
   next(parser);
   uint32_t arguments[3] = {0}, count = 0;
   do {
     if (parser->token.type == TN_TOKEN_CLOSE && count == 0) break;
     uint32_t argument = parse(parser, OR);
-    if (functions[f].arity == 0 && count > 0) // min(a, b, c) is min(min(a, b), c)
-      argument = node(parser, functions[f].operation, arguments[0], argument, 0);
-    arguments[functions[f].arity && count < 3 ? count : 0] = argument;
+    if (f.arity == 0 && count > 0) // min(a, b, c) is min(min(a, b), c)
+      argument = node(parser, f.operation, arguments[0], argument, 0);
+    arguments[f.arity && count < 3 ? count : 0] = argument;
     count++;
   } while (take(parser, TN_TOKEN_COMMA));
   if (parser->failed) return TN_FORMULA_NODES;
   if (parser->token.type != TN_TOKEN_CLOSE) return fail_token(parser, "',' or ')'");
-  if (functions[f].arity ? count != functions[f].arity : count == 0)
-    return fail(parser, name.start, "%s takes %u argument%s%s, not %u", functions[f].name,
-                functions[f].arity ? functions[f].arity : 1, functions[f].arity > 1 ? "s" : "",
-                functions[f].arity ? "" : " or more", count);
+  if (f.arity ? count != f.arity : count == 0)
+    return fail(parser, name.start, "%s takes %u argument%s%s, not %u", name_of(parser, name).text,
+                f.arity ? f.arity : 1, f.arity > 1 ? "s" : "", f.arity ? "" : " or more", count);
   next(parser);
-  if (functions[f].arity == 0) return arguments[0];
-  return node(parser, functions[f].operation, arguments[0], arguments[1], arguments[2]);
+  if (count == 1 && f.over_runs != TN_OP_CONSTANT) return node(parser, f.over_runs, arguments[0], 0, 0);
+  if (f.arity == 0) return arguments[0];
+  return node(parser, f.operation, arguments[0], arguments[1], arguments[2]);
+}
+
+/* The name of a result, in a claim: at the next token. False: there is none. */
+static bool take_result(tn_parser *parser, uint32_t *value) {
+  tn_formula_token result;
+  if (parser->parsed->vocabulary != TN_NAMES_CLAIM ||
+      !tn_formula_scan_result(parser->text, parser->token.start, &result))
+    return false;
+  *value = variable(parser, result);
+  if (parser->failed) return true;
+  parser->token = result;
+  next(parser);
+  return true;
 }
 
 static uint32_t parse_prefix(tn_parser *parser, int binding) {
   tn_formula_token token = parser->token;
+  const bool call = token.type == TN_TOKEN_NAME &&
+                    tn_formula_scan(parser->text, token.start + token.length).type == TN_TOKEN_OPEN;
+  uint32_t result;
+  if (!call && token.type != TN_TOKEN_NOT && take_result(parser, &result)) return result;
   switch (token.type) {
   case TN_TOKEN_NUMBER: {
     next(parser);
@@ -241,9 +262,7 @@ static uint32_t parse_prefix(tn_parser *parser, int binding) {
       fail(parser, token.start, "more than %u different operations", TN_FORMULA_NODES);
     return made;
   }
-  case TN_TOKEN_NAME:
-    next(parser);
-    return parser->token.type == TN_TOKEN_OPEN ? parse_call(parser, token) : variable(parser, "", token);
+  case TN_TOKEN_NAME: next(parser); return call ? parse_call(parser, token) : variable(parser, token);
   case TN_TOKEN_MINUS: next(parser); return node(parser, TN_OP_NEGATE, parse(parser, SIGN), 0, 0);
   case TN_TOKEN_NOT:
     if (binding > NOT) return fail(parser, token.start, "'not' needs parentheses here: (not ...)");

@@ -20,8 +20,8 @@ typedef enum tn_vocabulary {
 typedef struct tn_formula_parsed {
   tn_vocabulary vocabulary;
   uint32_t variable_count;
-  tn_claim_result variables[TN_EXPRESSION_VARIABLES]; /* function and column are for claims only */
-  char words[TN_EXPRESSION_BYTES + 1];                /* what the variables' names point to */
+  const char *variables[TN_EXPRESSION_VARIABLES];
+  char words[TN_EXPRESSION_BYTES + 1]; /* what the variables' names point to */
   uint32_t words_used;
   tn_formula_graph graph; /* the last node is the value */
 } tn_formula_parsed;

@@ -26,15 +26,22 @@ static uint32_t name_length(const char *c) {
   return n;
 }
 
+static const struct {
+  const char *word;
+  tn_formula_token_type type;
+} keywords[] = {{"or", TN_TOKEN_OR}, {"and", TN_TOKEN_AND}, {"not", TN_TOKEN_NOT}};
+
 static tn_formula_token scan_name(const char *text, tn_formula_token token) {
-  static const struct {
-    const char *word;
-    tn_formula_token_type type;
-  } words[] = {{"or", TN_TOKEN_OR}, {"and", TN_TOKEN_AND}, {"not", TN_TOKEN_NOT}};
-  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-    if (strlen(words[i].word) == token.length && !memcmp(words[i].word, text + token.start, token.length))
-      token.type = words[i].type;
+  for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
+    if (strlen(keywords[i].word) == token.length &&
+        !memcmp(keywords[i].word, text + token.start, token.length))
+      token.type = keywords[i].type;
   return token;
+}
+
+static bool is_keyword(const char *text, uint32_t length) {
+  const tn_formula_token token = {.type = TN_TOKEN_NAME, .length = length};
+  return scan_name(text, token).type != TN_TOKEN_NAME;
 }
 
 /* As tn_number_read, with a point whatever the process's locale says: libtenon's user may have set one. */
@@ -115,19 +122,31 @@ tn_formula_token tn_formula_scan(const char *text, uint32_t offset) {
   return scan_sign(text, token);
 }
 
+/* One part of a result's name: * or a word, in which a - may stand between two characters. */
+static uint32_t part_length(const char *c, bool first) {
+  if (*c == '*') return 1;
+  uint32_t n = 0;
+  if (first ? !is_letter(*c) : !is_word(*c)) return 0;
+  while (is_word(c[n]) || (n > 0 && c[n] == '-' && is_word(c[n + 1]))) n++;
+  return n;
+}
+
 bool tn_formula_scan_result(const char *text, uint32_t offset, tn_formula_token *token) {
-  uint32_t start = skip_blanks(text, offset), end = start;
-  for (;;) {
-    if (text[end] == '*')
-      end++;
-    else if (end == start ? is_letter(text[end]) : is_word(text[end]))
-      while (is_word(text[end]) || text[end] == '-') end++;
-    else
-      return false;
+  const uint32_t start = skip_blanks(text, offset);
+  uint32_t end = start;
+  for (bool first = true;; first = false, end++) {
+    const uint32_t length = part_length(text + end, first);
+    if (length == 0 && !(first && text[end] == '[')) return false;
+    if (first && is_keyword(text + end, length)) return false;
+    end += length;
+    if (first && text[end] == '[') {
+      const char *close = strchr(text + end, ']');
+      if (!close || close[1] != '.') return false;
+      end = (uint32_t)(close - text) + 1;
+    }
     if (text[end] != '.') break;
-    end++;
   }
-  if (text[skip_blanks(text, end)] != ')') return false;
+  if (end == start + 1 && text[start] == '*') return false; /* the sign */
   *token = (tn_formula_token){.type = TN_TOKEN_NAME, .start = start, .length = end - start};
   return true;
 }

@@ -42,8 +42,8 @@ typedef struct tn_formula_token {
 /* The token that begins at or after byte `offset`. */
 tn_formula_token tn_formula_scan(const char *text, uint32_t offset);
 
-/* Matches `name` or `*.name`, the sole argument of a claim's function, up to the closing parenthesis. The
- * parts may contain - after their first character. */
+/* Matches the name of a result, in a claim: words and * between dots, such as `lion.test.accuracy`; a - may
+ * stand inside a word, and [...] behind the first one or in its place. */
 bool tn_formula_scan_result(const char *text, uint32_t offset, tn_formula_token *token);
 
 /* Records "expression 'TEXT': column N: MESSAGE" about byte `offset`. Long texts are shown in part, control

@@ -143,7 +143,7 @@ tn_status tn_directory_make(tn_pipeline *p, tn_error *error) {
   clear(p);
   status = open_log(p, "w", error);
   if (status < 0) return status;
-  char *resolved = tn_config_print(p->config);
+  char *resolved = tn_pipeline_print(p);
   status = resolved ? write_file(p, "pipeline.ini", resolved, error)
                     : tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
   free(resolved);
@@ -170,6 +170,7 @@ static char *results_json(const tn_pipeline *p, const char *outcome) {
   tn_json_string(&text, p->name);
   tn_text_append(&text, ",\n  \"outcome\": ");
   tn_json_string(&text, outcome);
+  if (p->smoke) tn_text_append(&text, ",\n  \"smoke\": true"); /* never to be taken for the whole run */
   tn_text_printf(&text, ",\n  \"seed\": %lld,\n  \"results\": {", (long long)p->seed);
   for (uint32_t i = 0; i < p->record.result_count; i++) {
     tn_text_append(&text, i ? ",\n    " : "\n    ");

@@ -69,7 +69,7 @@ struct tn_pipeline {
   char *name;
   char *directory; /* NULL: nothing is written */
   char *data;      /* the folder of data sets, ${data}; NULL: none */
-  bool smoke, resume, checked, running, profiled, trap_nan, components, guarded;
+  bool smoke, single, resume, checked, running, profiled, trap_nan, components, guarded;
   tn_profile *profile; /* of the last run; NULL: none was wanted */
   int64_t seed;
   int32_t precision;

@@ -57,8 +57,8 @@ tn_status tn_lock_write(const tn_pipeline *p, tn_error *error) {
   for (uint32_t i = 0; i < p->plugin_count; i++)
     json_array_append_new(named, json_string(absolute(p->plugins[i], room)));
   json_t *start =
-      json_pack("{s:s, s:o, s:o, s:b}", "file", absolute(tn_config_file(p->config), room), "overrides",
-                texts(p->overrides, p->override_count), "plugins", named, "smoke", p->smoke);
+      json_pack("{s:s, s:o, s:o, s:b, s:b}", "file", absolute(tn_config_file(p->config), room), "overrides",
+                texts(p->overrides, p->override_count), "plugins", named, "smoke", p->smoke, "single", p->single);
   json_t *lock = json_pack("{s:o, s:o, s:o}", "facts", facts(p), "plugins", loaded, "start", start);
   snprintf(file, sizeof file, "%s/lock.json", p->directory);
   snprintf(temporary, sizeof temporary, "%s.tmp", file);
@@ -161,6 +161,7 @@ tn_status tn_lock_read_start(const char *directory, tn_lock_start *start, tn_err
   const json_t *from = json_object_get(lock, "start");
   *start = (tn_lock_start){.file = json_string_value(json_object_get(from, "file")),
                            .smoke = json_is_true(json_object_get(from, "smoke")),
+                           .single = json_is_true(json_object_get(from, "single")),
                            .memory = lock};
   start->override_count = words(json_object_get(from, "overrides"), start->overrides);
   start->plugin_count = words(json_object_get(from, "plugins"), start->plugins);

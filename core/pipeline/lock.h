@@ -18,7 +18,7 @@ typedef struct tn_lock_start {
   const char *file;
   const char *overrides[TN_LOCK_WORDS], *plugins[TN_LOCK_WORDS]; /* of the command line */
   uint32_t override_count, plugin_count;
-  bool smoke;
+  bool smoke, single;
   void *memory;
 } tn_lock_start;
 tn_status tn_lock_read_start(const char *directory, tn_lock_start *start, tn_error *error);

@@ -143,6 +143,7 @@ tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *
   p->boxed = boxed;
   p->registry = registry;
   p->smoke = options->smoke;
+  p->single = options->single;
   p->profiled = options->profile;
   p->trap_nan = options->trap_nan;
   p->resume = options->resume;
@@ -215,7 +216,9 @@ void tn_pipeline_close(tn_pipeline *p) {
   if (!p->boxed) free(p);
 }
 
-char *tn_pipeline_print(const tn_pipeline *p) { return tn_config_print(p->config); }
+char *tn_pipeline_print(const tn_pipeline *p) {
+  return p->single ? tn_config_print_single(p->config) : tn_config_print(p->config);
+}
 const char *tn_pipeline_name(const tn_pipeline *p) { return p->name; }
 uint32_t tn_pipeline_count(const tn_pipeline *p) { return p->instance_count; }
 const tn_component *tn_pipeline_at(const tn_pipeline *p, uint32_t index) {

@@ -21,6 +21,7 @@ typedef struct tn_pipeline_options {
   uint32_t plugin_count;
   const char *directory; /* the run directory, made by tn_pipeline_run; NULL: nothing is written */
   bool smoke;            /* a shortened run */
+  bool single;           /* one run of a file that may ask for many: pipeline.ini keeps this one's part */
   bool resume;           /* the run in `directory` goes on from its newest checkpoint */
   struct tn_box *box;    /* of a supervised process (box.h); NULL: limits of time and memory are not kept */
   bool quiet;            /* no observers but those that write files, no warnings */

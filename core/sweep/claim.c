@@ -3,362 +3,160 @@
 #include "core/config/memory.h"
 #include "core/expression/expression.h"
 #include "core/plugin/host.h"
-#include "core/sweep/statistics.h"
-#include <ctype.h>
+#include "core/sweep/selection.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TEXT = 4096, MAX_VALUES = 64, MAX_DEPTH = 16 };
-
-static const char *const aggregates[] = {"mean",  "std", "median", "min",  "max",  "sum",
-                                         "count", "all", "any",    "best", "least"};
-enum { MEAN, STD, MEDIAN, MIN, MAX, SUM, COUNT, ALL, ANY, BEST, LEAST, AGGREGATES };
-
-/* One number a cell of an arm, or one number. Pairs are made by seed and setting, so every value keeps its.
- */
-typedef struct series {
-  double *values;
-  int64_t *seeds;
-  uint32_t *settings;
-  uint32_t count;
-  bool scalar;
-} series;
-
 typedef struct judge {
-  const tn_evidence *evidence; /* NULL: only the form is checked */
   const tn_plan *plan;
+  const tn_outcome_record *outcomes; /* NULL: only what can be known before is checked */
+  tn_expression *claim;
+  const tn_formula_node *nodes;
+  uint32_t node_count;
+  tn_series *values; /* one a node */
+  uint32_t runs;     /* most that a name stood for */
   char *why;
-  size_t why_bytes;
-  uint32_t cells;             /* most that a name stood for */
-  series results[MAX_VALUES]; /* of aggregates, by their place holder's number */
-  uint32_t result_count;
+  size_t bytes;
 } judge;
 
-static bool fail(judge *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static bool fail(judge *j, const char *format, ...) {
-  if (*j->why) return false;
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(j->why, j->why_bytes, format, arguments);
-  va_end(arguments);
-  return false;
-}
-
-static void release(series *s) {
-  free(s->values);
-  free(s->seeds);
-  free(s->settings);
-  *s = (series){0};
-}
-
-static series series_of(uint32_t count, bool scalar) {
-  return (series){.values = tn_take((count + 1) * sizeof(double)),
-                  .seeds = tn_take((count + 1) * sizeof(int64_t)),
-                  .settings = tn_take((count + 1) * sizeof(uint32_t)),
-                  .count = count,
-                  .scalar = scalar};
-}
-
-static series number(double value) {
-  series s = series_of(1, true);
-  s.values[0] = value;
-  return s;
-}
-
-/* ---- names ---- */
-
-/* The arm that `name` begins with; *rest is what follows. */
-static const tn_arm *arm_of(const judge *j, const char *name, const char **rest, uint32_t *index) {
-  for (uint32_t i = 0; i < j->plan->arm_count; i++) {
-    const tn_arm *arm = &j->plan->arms[i];
-    const size_t length = strlen(arm->name);
-    if (*arm->name && (strncmp(name, arm->name, length) != 0 || name[length] != '.')) continue;
-    *rest = *arm->name ? name + length + 1 : name;
-    *index = i;
-    return arm;
+static const char *comparison_sign(tn_formula_operation operation) {
+  switch (operation) {
+  case TN_OP_LESS: return "<";
+  case TN_OP_LESS_EQUAL: return "<=";
+  case TN_OP_GREATER: return ">";
+  case TN_OP_GREATER_EQUAL: return ">=";
+  case TN_OP_EQUAL: return "==";
+  case TN_OP_NOT_EQUAL: return "!=";
+  default: return NULL;
   }
-  return NULL;
 }
 
-static bool fail_arm(judge *j, const char *name) {
-  char first[128], hint[TN_SUGGESTION];
-  snprintf(first, sizeof first, "%.*s", (int)strcspn(name, "."), name);
-  const char **names = tn_take((j->plan->arm_count + 1) * sizeof *names);
-  for (uint32_t i = 0; i < j->plan->arm_count; i++) names[i] = j->plan->arms[i].name;
-  tn_suggest(hint, first, names, j->plan->arm_count);
-  free(names);
-  return fail(j, "'%s': no arm '%s'%s", name, first, hint);
+/* True or false, not a number. */
+static bool is_relation(tn_formula_operation operation) {
+  return comparison_sign(operation) || operation == TN_OP_AND || operation == TN_OP_OR ||
+         operation == TN_OP_NOT || operation == TN_OP_ALL || operation == TN_OP_ANY;
 }
 
-static bool fail_result(judge *j, const char *name, const char *rest, const tn_outcome_record *outcome) {
-  const uint32_t count = outcome->record.result_count;
-  const char **names = tn_take((count + 1) * sizeof *names);
-  for (uint32_t i = 0; i < count; i++) names[i] = outcome->record.results[i].name;
-  char hint[TN_SUGGESTION];
-  tn_suggest(hint, rest, names, count);
-  free(names);
-  return fail(j, "'%s': the run has no result '%s'%s", name, rest, hint);
-}
-
-static bool has_result(const tn_outcome_record *outcome, const char *name) {
-  for (uint32_t i = 0; i < outcome->record.result_count; i++)
-    if (strcmp(outcome->record.results[i].name, name) == 0) return true;
-  return false;
-}
-
-static bool look_up(judge *j, const char *name, series *into) {
-  const char *rest;
-  uint32_t arm, count = 0;
-  if (!arm_of(j, name, &rest, &arm)) return fail_arm(j, name);
-  if (!j->evidence) {
-    *into = number(1);
-    return true;
-  }
-  const tn_plan *plan = j->plan;
-  *into = series_of(plan->cell_count, false);
-  for (uint32_t i = 0; i < plan->cell_count; i++) {
-    if (plan->cells[i].arm != arm) continue;
-    const tn_outcome_record *outcome = &j->evidence->outcomes[i];
-    if (!outcome->outcome || strcmp(outcome->outcome, "finished") != 0)
-      return fail(j, "'%s': the cell %s did not finish", name, plan->cells[i].directory);
-    if (!has_result(outcome, rest)) return fail_result(j, name, rest, outcome);
-    into->values[count] = tn_outcome_value(outcome, rest);
-    into->seeds[count] = plan->cells[i].seed;
-    into->settings[count++] = plan->cells[i].setting;
-  }
-  into->count = count;
-  if (count > j->cells) j->cells = count;
-  return true;
-}
-
-/* ---- formulas, cell by cell ---- */
-
-/* The value of `s` that belongs to the cell `k` of `like`. */
-static bool paired(const series *s, const series *like, uint32_t k, double *value) {
-  if (s->scalar) {
-    *value = s->values[0];
-    return true;
-  }
-  for (uint32_t i = 0; i < s->count; i++) {
-    const uint32_t at = (k + i) % s->count; /* usually at the same place */
-    if (s->seeds[at] == like->seeds[k] && s->settings[at] == like->settings[k]) {
-      *value = s->values[at];
-      return true;
-    }
-  }
-  return false;
-}
-
-static void take_error(judge *j) {
-  char text[512];
+static bool take_error(judge *j) {
   tn_context *context = tn_context_current();
-  snprintf(text, sizeof text, "%.500s", context->message);
+  snprintf(j->why, j->bytes, "%s", context->message);
   tn_context_clear(context);
-  fail(j, "%s", text);
+  return false;
 }
 
-static bool evaluate(judge *j, const char *text, uint32_t depth, series *into);
-
-/* A place holder `_3` is the result of an aggregate; everything else is a name. */
-static bool operand(judge *j, const char *name, series *into) {
-  if (name[0] != '_' || !isdigit((unsigned char)name[1])) return look_up(j, name, into);
-  const series *from = &j->results[strtoul(name + 1, NULL, 10) % MAX_VALUES];
-  *into = number(from->values[0]);
+static bool compile(judge *j, const char *text) {
+  j->claim = tn_claim_compile(text);
+  if (!j->claim) return take_error(j);
+  j->nodes = tn_claim_nodes(j->claim, &j->node_count);
+  j->values = tn_take(j->node_count * sizeof *j->values);
+  if (tn_sdk.expression->variable_count(j->claim) == 0)
+    return snprintf(j->why, j->bytes, "it names no result"), false;
+  if (!is_relation(j->nodes[j->node_count - 1].operation))
+    return snprintf(j->why, j->bytes, "it is a number; expected a relation, as in ... >= 0.5"), false;
   return true;
 }
 
-static bool evaluate_plain(judge *j, const char *text, series *into) {
-  tn_expression *formula = tn_expression_compile(text, NULL);
-  if (!formula) {
-    take_error(j);
-    return false;
-  }
-  const uint32_t count = tn_sdk.expression->variable_count(formula);
-  series *names = tn_take((count + 1) * sizeof *names);
-  const series *like = NULL;
-  bool good = count <= MAX_VALUES || fail(j, "more than %d names", MAX_VALUES);
-  for (uint32_t i = 0; i < count && good; i++) {
-    good = operand(j, tn_sdk.expression->variable(formula, i), &names[i]);
-    if (good && !names[i].scalar && (!like || names[i].count < like->count)) like = &names[i];
-  }
-  if (good) {
-    *into = series_of(like ? like->count : 1, !like);
-    uint32_t made = 0;
-    for (uint32_t k = 0; k < into->count; k++) {
-      double values[MAX_VALUES];
-      bool whole = true;
-      for (uint32_t i = 0; i < count; i++) whole &= paired(&names[i], like, k, &values[i]);
-      if (!whole) continue;
-      into->values[made] = tn_expression_evaluate(formula, values);
-      if (like) into->seeds[made] = like->seeds[k], into->settings[made] = like->settings[k];
-      made++;
+static bool evaluate(judge *j) {
+  for (uint32_t i = 0; i < j->node_count; i++) {
+    const tn_formula_node *n = &j->nodes[i];
+    tn_series *value = &j->values[i];
+    if (n->operation == TN_OP_CONSTANT) {
+      *value = tn_series_number(n->constant);
+    } else if (n->operation == TN_OP_VARIABLE) {
+      const char *name = tn_sdk.expression->variable(j->claim, n->operand[0]);
+      if (!tn_selection_read(j->plan, j->outcomes, name, value, j->why, j->bytes)) return false;
+      if (value->count > j->runs) j->runs = value->count;
+    } else if (tn_formula_gathers(n->operation)) {
+      *value = tn_series_number(tn_series_over(n->operation, &j->values[n->operand[0]]));
+    } else {
+      const tn_series *operands[3];
+      for (uint32_t k = 0; k < tn_formula_arity(n->operation); k++) operands[k] = &j->values[n->operand[k]];
+      if (!tn_series_apply(n->operation, operands, value, j->why, j->bytes)) return false;
     }
-    if (made == 0 && j->evidence) good = fail(j, "the arms have no seed and setting in common");
-    into->count = made;
   }
-  for (uint32_t i = 0; i < count; i++) release(&names[i]);
-  free(names);
-  tn_expression_release(formula);
-  return good;
-}
-
-/* ---- aggregates ---- */
-
-/* The largest (sign 1) or smallest (-1), over settings, of the mean over seeds. */
-static double over_settings(const series *s, double sign) {
-  double found = NAN;
-  double *group = tn_take((s->count + 1) * sizeof *group);
-  for (uint32_t i = 0; i < s->count; i++) {
-    uint32_t count = 0;
-    for (uint32_t k = 0; k < s->count; k++)
-      if (s->settings[k] == s->settings[i]) group[count++] = s->values[k];
-    const double mean = tn_mean_of(group, count);
-    if (isnan(found) || sign * mean > sign * found) found = mean;
-  }
-  free(group);
-  return found;
-}
-
-static double aggregate(int function, const series *s) {
-  double sum = 0, true_ones = 0;
-  for (uint32_t i = 0; i < s->count; i++) sum += s->values[i], true_ones += s->values[i] != 0;
-  switch (function) {
-  case MEAN: return tn_mean_of(s->values, s->count);
-  case STD: return tn_deviation_of(s->values, s->count);
-  case MEDIAN: return tn_median_of(s->values, s->count);
-  case MIN: return tn_least_of(s->values, s->count);
-  case MAX: return tn_greatest_of(s->values, s->count);
-  case SUM: return sum;
-  case COUNT: return true_ones;
-  case ALL: return s->count > 0 && true_ones == s->count;
-  case ANY: return true_ones > 0;
-  case BEST: return over_settings(s, 1);
-  default: return over_settings(s, -1);
-  }
-}
-
-/* The aggregate whose call begins at `at`: its number and the argument, up to the closing parenthesis. min
- * and max of several arguments are ordinary functions. */
-static int aggregate_at(const char *text, const char *at, const char **argument, const char **end) {
-  if (at > text && (isalnum((unsigned char)at[-1]) || at[-1] == '_' || at[-1] == '.')) return -1;
-  for (int f = 0; f < AGGREGATES; f++) {
-    const size_t length = strlen(aggregates[f]);
-    if (strncmp(at, aggregates[f], length) != 0) continue;
-    const char *open = at + length + strspn(at + length, " ");
-    if (*open != '(') continue;
-    uint32_t level = 0;
-    bool several = false;
-    const char *close = open;
-    for (; *close; close++) {
-      if (*close == '(') level++;
-      if (*close == ',' && level == 1) several = true;
-      if (*close == ')' && --level == 0) break;
-    }
-    if (several && (f == MIN || f == MAX)) return -1;
-    *argument = open + 1;
-    *end = close; /* the end of the text if nothing closes it */
-    return f;
-  }
-  return -1;
-}
-
-/* Replaces the calls of aggregates by place holders, innermost first, then evaluates what is left. */
-static bool evaluate(judge *j, const char *text, uint32_t depth, series *into) {
-  if (depth > MAX_DEPTH) return fail(j, "more than %d levels of functions over cells", MAX_DEPTH);
-  char plain[MAX_TEXT];
-  size_t used = 0;
-  for (const char *at = text; *at;) {
-    const char *argument, *end;
-    const int function = aggregate_at(text, at, &argument, &end);
-    if (used + 16 >= sizeof plain) return fail(j, "the claim is longer than %d bytes", MAX_TEXT);
-    if (function < 0) {
-      plain[used++] = *at++;
-      continue;
-    }
-    if (!*end) return fail(j, "the parenthesis behind '%s' is not closed", aggregates[function]);
-    char inner[MAX_TEXT];
-    snprintf(inner, sizeof inner, "%.*s", (int)(end - argument), argument);
-    series values = {0};
-    if (!evaluate(j, inner, depth + 1, &values)) {
-      release(&values);
-      return false;
-    }
-    if (j->result_count == MAX_VALUES) {
-      release(&values);
-      return fail(j, "more than %d functions over cells", MAX_VALUES);
-    }
-    j->results[j->result_count] = number(aggregate(function, &values));
-    used += (size_t)snprintf(plain + used, sizeof plain - used, "_%u", j->result_count++);
-    release(&values);
-    at = end + 1;
-  }
-  plain[used] = 0;
-  return evaluate_plain(j, plain, into);
-}
-
-/* ---- claims ---- */
-
-/* The comparison at the top of a claim: outside parentheses, and the only one. NULL if there is none. */
-static const char *top_comparison(const char *text, char sign[3]) {
-  const char *found = NULL;
-  int level = 0;
-  for (const char *at = text; *at; at++) {
-    level += (*at == '(') - (*at == ')');
-    if (level == 0 && (strncmp(at, "and ", 4) == 0 || strncmp(at, "or ", 3) == 0) && at > text &&
-        at[-1] == ' ')
-      return NULL;
-    if (level != 0 || !strchr("<>=!", *at)) continue;
-    if (found) return NULL;
-    found = at;
-    snprintf(sign, 3, "%.*s", at[1] == '=' ? 2 : 1, at);
-    at += at[1] == '=';
-  }
-  return found;
+  return true;
 }
 
 static void finish(judge *j) {
-  for (uint32_t i = 0; i < j->result_count; i++) release(&j->results[i]);
-  j->result_count = 0;
+  for (uint32_t i = 0; j->values && i < j->node_count; i++) tn_series_free(&j->values[i]);
+  free(j->values);
+  tn_expression_release(j->claim);
 }
 
-static bool side(judge *j, const char *text, double *mean) {
-  series values = {0};
-  const bool good = evaluate(j, text, 0, &values);
-  if (good) *mean = tn_mean_of(values.values, values.count);
-  release(&values);
-  return good;
+/* ---- the verdict ---- */
+
+static bool is_true(const tn_series *s) {
+  for (uint32_t i = 0; i < s->count; i++)
+    if (s->points[i].value != 1) return false;
+  return true;
 }
 
-static void judge_claim(const tn_plan *plan, const tn_evidence *evidence, const tn_key *key, tn_verdict *v) {
+/* The part of the claim that decides it: of `a and b` the one that does not hold, of all(c) c. */
+static uint32_t decisive(const judge *j) {
+  uint32_t at = j->node_count - 1;
+  for (;;) {
+    const tn_formula_node *n = &j->nodes[at];
+    if (n->operation == TN_OP_ALL)
+      at = n->operand[0];
+    else if (n->operation == TN_OP_AND && !is_true(&j->values[n->operand[0]]))
+      at = n->operand[0];
+    else if (n->operation == TN_OP_AND && !is_true(&j->values[n->operand[1]]))
+      at = n->operand[1];
+    else
+      return at;
+  }
+}
+
+/* How far from holding `x sign y` is; NAN counts as farthest. */
+static double shortfall(tn_formula_operation operation, double x, double y) {
+  const double d = operation == TN_OP_LESS || operation == TN_OP_LESS_EQUAL         ? x - y
+                   : operation == TN_OP_GREATER || operation == TN_OP_GREATER_EQUAL ? y - x
+                   : operation == TN_OP_EQUAL                                       ? fabs(x - y)
+                                                                                    : -fabs(x - y);
+  return isnan(d) ? INFINITY : d;
+}
+
+/* The sides of a comparison: where it is made run by run, of the run where it holds least. */
+static void show_sides(const judge *j, uint32_t at, tn_verdict *v) {
+  const tn_formula_node *n = &j->nodes[at];
+  const tn_series *made = &j->values[at];
+  if (!comparison_sign(n->operation)) return;
+  snprintf(v->comparison, sizeof v->comparison, "%s", comparison_sign(n->operation));
+  v->compared = made->scalar ? 0 : made->count;
+  double worst = -INFINITY;
+  for (uint32_t i = 0; i < made->count; i++) {
+    double left, right;
+    tn_series_at(&j->values[n->operand[0]], &made->points[i], &left);
+    tn_series_at(&j->values[n->operand[1]], &made->points[i], &right);
+    v->failing += made->points[i].value != 1;
+    if (i > 0 && shortfall(n->operation, left, right) <= worst) continue;
+    worst = shortfall(n->operation, left, right);
+    v->left = left;
+    v->right = right;
+  }
+}
+
+static void judge_claim(const tn_plan *plan, const tn_outcome_record *outcomes, const tn_key *key,
+                        tn_verdict *v) {
   *v = (tn_verdict){
       .name = key->name, .text = key->value, .file = key->file, .line = key->line, .left = NAN, .right = NAN};
-  judge j = {.evidence = evidence, .plan = plan, .why = v->why, .why_bytes = sizeof v->why};
-  series values = {0};
-  if (evaluate(&j, key->value, 0, &values)) {
-    v->judged = v->holds = true;
-    for (uint32_t i = 0; i < values.count; i++) v->holds &= values.values[i] == 1;
+  judge j = {.plan = plan, .outcomes = outcomes, .why = v->why, .bytes = sizeof v->why};
+  v->judged = compile(&j, key->value) && evaluate(&j);
+  if (v->judged) {
+    v->holds = is_true(&j.values[j.node_count - 1]);
+    show_sides(&j, decisive(&j), v);
   }
-  release(&values);
-  const char *at = top_comparison(key->value, v->comparison);
-  if (!at) v->comparison[0] = 0;
-  if (v->judged && at) {
-    char left[MAX_TEXT];
-    snprintf(left, sizeof left, "%.*s", (int)(at - key->value), key->value);
-    v->judged = side(&j, left, &v->left) && side(&j, at + strlen(v->comparison), &v->right);
-  }
-  v->holds &= v->judged;
-  v->seeds = j.cells;
+  v->runs = j.runs;
   finish(&j);
 }
 
-uint32_t tn_claims_judge(const tn_evidence *evidence, tn_verdict **verdicts) {
-  const tn_section *expect = tn_config_find(evidence->plan->config, "expect");
+uint32_t tn_claims_judge(const tn_plan *plan, const tn_outcome_record *outcomes, tn_verdict **verdicts) {
+  const tn_section *expect = tn_config_find(plan->config, "expect");
   const uint32_t count = expect ? expect->key_count : 0;
   *verdicts = tn_take((count + 1) * sizeof **verdicts);
-  for (uint32_t i = 0; i < count; i++)
-    judge_claim(evidence->plan, evidence, &expect->keys[i], &(*verdicts)[i]);
+  for (uint32_t i = 0; i < count; i++) judge_claim(plan, outcomes, &expect->keys[i], &(*verdicts)[i]);
   return count;
 }
 
@@ -377,11 +175,18 @@ tn_status tn_claims_check(const tn_plan *plan, tn_error *error) {
 void tn_verdict_print(const tn_verdict *v, char *text, size_t bytes) {
   if (!v->judged) {
     snprintf(text, bytes, "%s", v->why);
-  } else if (!*v->comparison) {
-    snprintf(text, bytes, "%s", v->holds ? "true" : "false");
-  } else {
-    const int used = snprintf(text, bytes, "%.6g %s %.6g", v->left, v->comparison, v->right);
-    if (!v->holds && used > 0 && (size_t)used < bytes && strchr("<>", v->comparison[0]))
-      snprintf(text + used, bytes - (size_t)used, ", off by %.3g", fabs(v->left - v->right));
+    return;
   }
+  if (!*v->comparison) {
+    snprintf(text, bytes, "%s", v->holds ? "true" : "false");
+    return;
+  }
+  size_t used = (size_t)snprintf(text, bytes, "%.6g %s %.6g", v->left, v->comparison, v->right);
+  if (!v->holds && used < bytes && strchr("<>=", v->comparison[0]))
+    used += (size_t)snprintf(text + used, bytes - used, ", off by %.3g", fabs(v->left - v->right));
+  if (v->compared < 2 || used >= bytes) return;
+  if (v->holds)
+    snprintf(text + used, bytes - used, ", the closest of %u runs", v->compared);
+  else
+    snprintf(text + used, bytes - used, ", in %u of %u runs", v->failing, v->compared);
 }

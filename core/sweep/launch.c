@@ -1,40 +1,47 @@
 // SPDX-License-Identifier: MIT
 #include "core/sweep/launch.h"
 #include "core/config/memory.h"
-#include "core/format/file.h"
+#include "core/format/stream.h"
+#include "core/pipeline/checkpoint.h"
 #include "core/pipeline/directory.h"
+#include "core/pipeline/lock.h"
 #include "core/pipeline/places.h"
-#include "core/report/event_log.h"
+#include "core/sweep/launcher.h"
+#include "core/sweep/overview.h"
+#include "core/sweep/sweep_file.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { WAITING, KEPT, RUNNING, ENDED };
+enum { WAITING, TWIN, KEPT, RUNNING, ENDED };
+enum { REFUSED = 2 }; /* the exit code of `tenon resume` where nothing was run */
+static const double draw_pace = 0.2, file_pace = 2; /* seconds */
 
 typedef struct task {
   int state;
-  pid_t process;
-  double began, seconds;
-  bool failed;
-  char why[512];
+  uint32_t twin;  /* TWIN: the cell that runs for this one too */
+  bool has_begun; /* the directory holds a checkpoint of this very run */
+  int64_t handle;
+  double began;
+  tn_cell_progress progress;
 } task;
 
 typedef struct launch {
   const tn_plan *plan;
   const tn_launch_options *options;
+  const tn_launcher *launcher;
   tn_outcome_record *outcomes;
-  task *tasks; /* one a cell */
-  uint32_t ended, kept, failed;
+  task *tasks;       /* one a cell */
+  uint32_t *running; /* cells */
+  uint32_t running_count, jobs, twins, kept, ended, failed;
   double began;
-  bool live; /* a terminal shows one line that changes */
+  tn_overview overview;
 } launch;
 
 static volatile sig_atomic_t interrupted;
@@ -44,12 +51,18 @@ static void cell_path(const launch *l, uint32_t i, char *path, size_t bytes) {
   snprintf(path, bytes, "%s/%s", l->options->directory, l->plan->cells[i].directory);
 }
 
-/* ---- what a cell's directory holds already ---- */
+static const char *name_of(const launch *l, uint32_t i) {
+  return l->plan->cells[i].directory + strlen(TN_CELLS_FOLDER);
+}
 
-/* The configuration that the cell would run now, as pipeline.ini would hold it. NULL: the cell itself will
- * say what is wrong. */
-static char *resolved(const launch *l, uint32_t i, const char *directory) {
+/* ---- what does not have to run ---- */
+
+/* The configuration of the cell, as its pipeline.ini would hold it. NULL: the cell itself will say what is
+ * wrong. */
+static char *resolved(const launch *l, uint32_t i) {
   const tn_cell *cell = &l->plan->cells[i];
+  char directory[4096];
+  cell_path(l, i, directory, sizeof directory);
   tn_places places;
   tn_places_find(&places);
   tn_config_variable variables[3];
@@ -57,97 +70,157 @@ static char *resolved(const launch *l, uint32_t i, const char *directory) {
   tn_error error = {0};
   tn_config *config = tn_config_load(l->options->file, (const char *const *)cell->overrides,
                                      cell->override_count, variables, 3, &error);
-  char *text = config ? tn_config_print(config) : NULL;
+  char *text = config ? tn_config_print_single(config) : NULL;
   tn_config_free(config);
   return text;
 }
 
-static bool is_finished(const launch *l, uint32_t i) {
-  char directory[4096], path[4120];
-  cell_path(l, i, directory, sizeof directory);
-  tn_error error = {0};
-  tn_outcome_record *outcome = &l->outcomes[i];
-  if (!tn_outcome_read(directory, outcome, &error)) return false;
+typedef struct digest {
+  uint64_t hash; /* FNV-1a of the configuration */
+  uint32_t cell;
+} digest;
+
+static int by_hash(const void *a, const void *b) {
+  const digest *x = a, *y = b;
+  if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
+  return (x->cell > y->cell) - (x->cell < y->cell);
+}
+
+static bool same_configuration(const launch *l, uint32_t a, uint32_t b) {
+  char *x = resolved(l, a), *y = resolved(l, b);
+  const bool same = x && y && strcmp(x, y) == 0;
+  free(x);
+  free(y);
+  return same;
+}
+
+/* Of cells with the same configuration, in several arms say, the first runs. */
+static void find_twins(launch *l) {
+  const uint32_t count = l->plan->cell_count;
+  digest *digests = tn_take((count + 1) * sizeof *digests);
+  for (uint32_t i = 0; i < count; i++) {
+    char *text = resolved(l, i);
+    digests[i] = (digest){.hash = 0xcbf29ce484222325u, .cell = i};
+    for (const char *c = text; c && *c; c++)
+      digests[i].hash = (digests[i].hash ^ (unsigned char)*c) * 0x100000001b3u;
+    free(text);
+  }
+  qsort(digests, count, sizeof *digests, by_hash);
+  for (uint32_t i = 1, first = 0; i < count; i++) {
+    if (digests[i].hash != digests[first].hash ||
+        !same_configuration(l, digests[first].cell, digests[i].cell)) {
+      first = i;
+      continue;
+    }
+    l->tasks[digests[i].cell] = (task){.state = TWIN, .twin = digests[first].cell};
+    l->twins++;
+  }
+  free(digests);
+}
+
+/* True if the directory is of a run with the configuration that the cell has now. */
+static bool is_same(const launch *l, uint32_t i, const char *directory) {
+  char path[4120];
   snprintf(path, sizeof path, "%s/pipeline.ini", directory);
   tn_bytes bytes = {0};
-  char *now = resolved(l, i, directory);
+  char *now = resolved(l, i);
   const bool same = now && tn_stream_read(path, 0, &bytes, NULL) && strlen(now) == bytes.size &&
                     memcmp(now, bytes.data, bytes.size) == 0;
   tn_bytes_free(&bytes);
   free(now);
-  if (same && strcmp(outcome->outcome, "finished") == 0) return true;
+  return same;
+}
+
+static bool is_finished(const launch *l, uint32_t i, const char *directory) {
+  tn_error unread = {0};
+  tn_outcome_record *outcome = &l->outcomes[i];
+  if (tn_outcome_read(directory, outcome, &unread) && tn_outcome_finished(outcome) &&
+      outcome->smoke == l->options->smoke)
+    return true;
   tn_outcome_free(outcome);
   return false;
 }
 
-/* ---- processes ---- */
-
-static const char *own_program(void) {
-  static char path[4096];
-  const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-  path[length > 0 ? length : 0] = 0;
-  return path;
+static bool has_begun(const launch *l, const char *directory) {
+  int64_t step;
+  tn_lock_start start;
+  tn_error unread = {0};
+  if (!tn_checkpoint_newest(directory, &step) || tn_lock_read_start(directory, &start, &unread) < 0)
+    return false;
+  const bool same = start.smoke == l->options->smoke && start.single;
+  tn_lock_free_start(&start);
+  return same;
 }
 
-/* In the child. */
-static void become(const launch *l, uint32_t i, const char *directory, int64_t jobs) {
+static void find_finished(launch *l) {
+  for (uint32_t i = 0; i < l->plan->cell_count; i++) {
+    char directory[4096];
+    cell_path(l, i, directory, sizeof directory);
+    if (l->tasks[i].state != WAITING || !is_same(l, i, directory)) continue;
+    if (is_finished(l, i, directory))
+      l->tasks[i].state = KEPT, l->kept++;
+    else
+      l->tasks[i].has_begun = has_begun(l, directory);
+  }
+  if (l->options->quiet) return;
+  if (l->twins) printf("%u cells have the configuration of another\n", l->twins);
+  if (l->kept) printf("%u of %u cells are finished\n", l->kept, l->plan->cell_count - l->twins);
+}
+
+/* ---- one cell ---- */
+
+/* The arguments of a run from its beginning. Returns their number. */
+static uint32_t run_words(const launch *l, uint32_t i, const char *directory, const char **words) {
   const tn_cell *cell = &l->plan->cells[i];
   const tn_launch_options *o = l->options;
-  prctl(PR_SET_PDEATHSIG, SIGTERM); /* no cell outlives a sweep that was killed */
-  const char **words = tn_take((16 + cell->override_count + 2 * (size_t)o->plugin_count) * sizeof *words);
   uint32_t n = 0;
-  words[n++] = "tenon";
   words[n++] = "run";
   words[n++] = o->file;
   words[n++] = "--single";
-  words[n++] = "--quiet";
   if (o->smoke) words[n++] = "--smoke";
   words[n++] = "--directory";
   words[n++] = directory;
   for (uint32_t p = 0; p < o->plugin_count; p++) words[n++] = "--plugin", words[n++] = o->plugins[p];
   for (uint32_t k = 0; k < cell->override_count; k++) words[n++] = cell->overrides[k];
-  words[n] = NULL;
-  if (!getenv("OMP_NUM_THREADS")) {
-    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    char threads[32];
-    snprintf(threads, sizeof threads, "%ld", processors > jobs ? processors / (long)jobs : 1);
-    setenv("OMP_NUM_THREADS", threads, 1);
-  }
-  char path[4120];
-  snprintf(path, sizeof path, "%s/output.txt", directory);
-  const int output = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (output >= 0) dup2(output, STDOUT_FILENO), dup2(output, STDERR_FILENO);
-  execv(own_program(), (char *const *)(uintptr_t)words);
-  dprintf(STDERR_FILENO, "error: %s: %s\n", own_program(), strerror(errno));
-  _exit(127);
+  return n;
 }
 
-static tn_status start(launch *l, uint32_t i, int64_t jobs, tn_error *error) {
-  char directory[4096];
+static tn_status start(launch *l, uint32_t i, tn_error *error) {
+  char directory[4096], path[4120];
   cell_path(l, i, directory, sizeof directory);
   tn_status status = tn_directory_path(directory, error);
   if (status < 0) return status;
-  char path[4120];
   snprintf(path, sizeof path, "%s/results.json", directory);
-  if (unlink(path) != 0 && errno != ENOENT) /* what is there is of another configuration */
+  if (unlink(path) != 0 && errno != ENOENT) /* what is there is not of the whole run */
     return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
-  fflush(stdout);
-  const pid_t process = fork();
-  if (process < 0) return tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "fork: %s", strerror(errno));
-  if (process == 0) become(l, i, directory, jobs);
-  l->tasks[i] = (task){.state = RUNNING, .process = process, .began = tn_seconds()};
-  return TN_OK;
+  const uint32_t most = 16 + l->plan->cells[i].override_count + 2 * l->options->plugin_count;
+  const char **words = tn_take(most * sizeof *words);
+  uint32_t n = 0;
+  words[n++] = "tenon";
+  if (l->tasks[i].has_begun)
+    words[n++] = "resume", words[n++] = directory;
+  else
+    n += run_words(l, i, directory, words + n);
+  words[n++] = "--quiet";
+  const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  const tn_cell_job job = {.directory = directory,
+                           .words = words,
+                           .threads = processors > (long)l->jobs ? (uint32_t)processors / l->jobs : 1};
+  l->tasks[i] = (task){.state = RUNNING, .has_begun = l->tasks[i].has_begun, .began = tn_seconds()};
+  status = l->launcher->start(&job, &l->tasks[i].handle, error);
+  if (status >= 0) l->running[l->running_count++] = i;
+  free(words);
+  return status;
 }
 
 /* The last "error: ..." line of a cell's output. */
-static void read_error(const launch *l, uint32_t i, int status, char *why, size_t bytes) {
-  char directory[4096], path[4120], line[1200];
-  cell_path(l, i, directory, sizeof directory);
-  snprintf(path, sizeof path, "%s/output.txt", directory);
-  if (WIFSIGNALED(status))
-    snprintf(why, bytes, "ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+static void read_error(const char *directory, int code, char *why, size_t bytes) {
+  char path[4120], line[1200];
+  if (code < 0)
+    snprintf(why, bytes, "ended by signal %d (%s)", -code, strsignal(-code));
   else
-    snprintf(why, bytes, "exit code %d", WEXITSTATUS(status));
+    snprintf(why, bytes, "exit code %d", code);
+  snprintf(path, sizeof path, "%s/output.txt", directory);
   FILE *file = fopen(path, "r");
   while (file && fgets(line, sizeof line, file)) {
     if (strncmp(line, "error: ", 7) != 0) continue;
@@ -157,168 +230,177 @@ static void read_error(const launch *l, uint32_t i, int status, char *why, size_
   if (file) fclose(file);
 }
 
-static void end(launch *l, uint32_t i, int status) {
+static void end(launch *l, uint32_t i, int code, bool stopping) {
   task *t = &l->tasks[i];
-  char directory[4096];
+  char directory[4096], why[512];
   cell_path(l, i, directory, sizeof directory);
   t->state = ENDED;
-  t->seconds = tn_seconds() - t->began;
   l->ended++;
   tn_error unread = {0};
   tn_outcome_read(directory, &l->outcomes[i], &unread);
-  t->failed = status != 0;
-  l->failed += t->failed;
-  if (t->failed) read_error(l, i, status, t->why, sizeof t->why);
-}
-
-/* ---- what is said ---- */
-
-static const char *name_of(const launch *l, uint32_t i) { return l->plan->cells[i].directory + 6; }
-
-static void say_ended(const launch *l, uint32_t i) {
-  const task *t = &l->tasks[i];
-  if (l->options->quiet && !t->failed) return;
-  if (l->live) printf("\r\033[K");
-  printf("%u/%u  %s  ", l->kept + l->ended, l->plan->cell_count, name_of(l, i));
-  if (t->failed)
-    printf("failed: %s\n", t->why);
-  else
-    printf("%.1f s\n", t->seconds);
-  fflush(stdout);
-}
-
-static void say_live(const launch *l) {
-  if (!l->live) return;
-  const double spent = tn_seconds() - l->began;
-  const uint32_t left = l->plan->cell_count - l->kept - l->ended;
-  char line[200];
-  int used = snprintf(line, sizeof line, "%u of %u cells", l->kept + l->ended, l->plan->cell_count);
-  if (l->failed) used += snprintf(line + used, sizeof line - (size_t)used, ", %u failed", l->failed);
-  if (l->ended) {
-    const double eta = spent / l->ended * left;
-    used += snprintf(line + used, sizeof line - (size_t)used, ", ETA %d:%02d", (int)eta / 60, (int)eta % 60);
+  const bool failed = code != 0 || !tn_outcome_finished(&l->outcomes[i]);
+  if (failed) {
+    read_error(directory, code, why, sizeof why);
+    free(l->outcomes[i].outcome);
+    l->outcomes[i].outcome = tn_copy_text(stopping ? "interrupted" : why);
   }
-  for (uint32_t i = 0; i < l->plan->cell_count && used < 90; i++)
-    if (l->tasks[i].state == RUNNING)
-      used += snprintf(line + used, sizeof line - (size_t)used, "  %.40s %.0f s", name_of(l, i),
-                       tn_seconds() - l->tasks[i].began);
-  printf("\r\033[K%.*s", 110, line);
-  fflush(stdout);
-}
-
-/* ---- sweep.json ---- */
-
-static const char *outcome_of(const launch *l, uint32_t i) {
-  if (l->outcomes[i].outcome) return l->outcomes[i].outcome;
-  return l->tasks[i].state == ENDED ? l->tasks[i].why : "pending";
-}
-
-static tn_status write_overview(const launch *l, tn_error *error) {
-  const tn_plan *plan = l->plan;
-  tn_text text = {0};
-  tn_text_append(&text, "{\n  \"file\": ");
-  tn_json_string(&text, l->options->file);
-  tn_text_append(&text, ",\n  \"arms\": [");
-  for (uint32_t i = 0; i < plan->arm_count; i++) {
-    if (i) tn_text_append(&text, ", ");
-    tn_json_string(&text, plan->arms[i].name);
+  if (stopping && failed) { /* it was asked to */
+    l->ended--;
+    return;
   }
-  tn_text_append(&text, "],\n  \"cells\": [");
-  for (uint32_t i = 0; i < plan->cell_count; i++) {
-    const tn_cell *cell = &plan->cells[i];
-    tn_text_append(&text, i ? ",\n    {\"directory\": " : "\n    {\"directory\": ");
-    tn_json_string(&text, cell->directory);
-    tn_text_append(&text, ", \"arm\": ");
-    tn_json_string(&text, plan->arms[cell->arm].name);
-    tn_text_printf(&text, ", \"seed\": %lld, \"setting\": %u, \"label\": ", (long long)cell->seed,
-                   cell->setting);
-    tn_json_string(&text, cell->label);
-    tn_text_append(&text, ", \"overrides\": [");
-    for (uint32_t k = 0; k < cell->override_count; k++) {
-      if (k) tn_text_append(&text, ", ");
-      tn_json_string(&text, cell->overrides[k]);
-    }
-    tn_text_append(&text, "], \"outcome\": ");
-    tn_json_string(&text, outcome_of(l, i));
-    const double seconds = tn_outcome_value(&l->outcomes[i], "seconds");
-    if (isfinite(seconds)) tn_text_printf(&text, ", \"seconds\": %.3f", seconds);
-    tn_text_append(&text, "}");
-  }
-  tn_text_append(&text, "\n  ]\n}\n");
-  char path[4120];
-  snprintf(path, sizeof path, "%s/sweep.json", l->options->directory);
-  const size_t size = text.size;
-  char *json = tn_text_take(&text);
-  tn_format_error why;
-  const bool written = json && tn_file_write(path, json, size, &why);
-  free(json);
-  return written ? TN_OK : tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s", json ? why.text : "out of memory");
+  l->failed += failed;
+  tn_overview_ended(&l->overview, l->kept + l->ended, l->plan->cell_count - l->twins, name_of(l, i),
+                    tn_seconds() - t->began, failed ? why : NULL);
 }
 
-/* ---- the whole ---- */
+/* ---- all of them ---- */
 
-static void stop_all(launch *l) {
-  for (uint32_t i = 0; i < l->plan->cell_count; i++)
-    if (l->tasks[i].state == RUNNING) kill(l->tasks[i].process, SIGTERM);
-}
-
-/* Waits for one of the running cells; a fifth of a second at most. */
-static void collect(launch *l, uint32_t *running) {
+static tn_status write_file(const launch *l, tn_error *error) {
+  tn_cell_state *states = tn_take((l->plan->cell_count + 1) * sizeof *states);
   for (uint32_t i = 0; i < l->plan->cell_count; i++) {
-    int status;
-    if (l->tasks[i].state != RUNNING || waitpid(l->tasks[i].process, &status, WNOHANG) <= 0) continue;
-    (*running)--;
-    end(l, i, status);
-    say_ended(l, i);
+    const uint32_t from = l->tasks[i].state == TWIN ? l->tasks[i].twin : i;
+    const tn_outcome_record *outcome = &l->outcomes[from];
+    states[i] = (tn_cell_state){.directory = l->plan->cells[from].directory,
+                                .outcome = outcome->outcome                  ? outcome->outcome
+                                           : l->tasks[from].state == RUNNING ? "running"
+                                                                             : "pending",
+                                .seconds = tn_outcome_value(outcome, "seconds")};
   }
+  const tn_status status = tn_sweep_file_write(l->plan, l->options, states, error);
+  free(states);
+  return status;
 }
 
-static tn_status run_all(launch *l, tn_error *error) {
-  int64_t jobs = l->options->jobs ? l->options->jobs : l->plan->jobs ? l->plan->jobs : 1;
-  uint32_t running = 0, next = 0;
-  double shown = 0;
-  bool stopping = false;
+/* Runs that have ended. One that cannot go on, with other plugins than it began with, begins anew. */
+static tn_status collect(launch *l, bool stopping, tn_error *error) {
   tn_status status = TN_OK;
-  while (running > 0 || (next < l->plan->cell_count && !stopping)) {
-    while (next < l->plan->cell_count && running < jobs && !stopping) {
-      if (l->tasks[next].state == WAITING) {
-        status = start(l, next, jobs, error);
-        if (status < 0) stopping = true, stop_all(l);
-        running += status >= 0;
-      }
-      next++;
+  for (uint32_t k = 0; k < l->running_count;) {
+    const uint32_t i = l->running[k];
+    int code;
+    if (!l->launcher->poll(l->tasks[i].handle, &code)) {
+      k++;
+      continue;
     }
-    collect(l, &running);
-    if (interrupted && !stopping) stopping = true, stop_all(l);
-    const double now = tn_seconds();
-    if (now - shown > 0.2) say_live(l), shown = now;
-    const struct timespec pause = {0, 2000000};
-    if (running > 0) nanosleep(&pause, NULL);
-  }
-  if (l->live) printf("\r\033[K");
-  if (interrupted) {
-    interrupted = 0;
-    status = tn_error_set(error, TN_ERROR_INTERRUPTED, NULL, 0,
-                          "interrupted; `tenon run %s --directory %s` goes on", l->options->file,
-                          l->options->directory);
+    l->running[k] = l->running[--l->running_count];
+    if (l->tasks[i].has_begun && code == REFUSED && !stopping) {
+      l->tasks[i].has_begun = false;
+      status = start(l, i, error);
+    } else {
+      end(l, i, code, stopping);
+    }
   }
   return status;
 }
 
+static void draw(launch *l) {
+  if (!l->overview.live) return;
+  tn_overview_cell *cells = tn_take((l->running_count + 1) * sizeof *cells);
+  for (uint32_t k = 0; k < l->running_count; k++) {
+    task *t = &l->tasks[l->running[k]];
+    char directory[4096];
+    cell_path(l, l->running[k], directory, sizeof directory);
+    tn_cell_progress_read(directory, &t->progress);
+    cells[k] = (tn_overview_cell){name_of(l, l->running[k]), tn_seconds() - t->began, t->progress};
+  }
+  tn_overview_draw(&l->overview, l->kept + l->ended, l->plan->cell_count - l->twins, l->failed,
+                   tn_seconds() - l->began, l->ended, cells, l->running_count);
+  free(cells);
+}
+
+static void stop_all(const launch *l) {
+  for (uint32_t k = 0; k < l->running_count; k++) l->launcher->stop(l->tasks[l->running[k]].handle);
+}
+
+static tn_status run_all(launch *l, tn_error *error) {
+  uint32_t next = 0;
+  double drawn = 0, written = tn_seconds();
+  bool stopping = false;
+  tn_status status = TN_OK;
+  while (l->running_count > 0 || (next < l->plan->cell_count && !stopping)) {
+    for (; next < l->plan->cell_count && l->running_count < l->jobs && !stopping; next++)
+      if (l->tasks[next].state == WAITING && (status = start(l, next, error)) < 0) break;
+    if (collect(l, stopping, error) < 0) status = error->status;
+    if ((status < 0 || interrupted) && !stopping) stopping = true, stop_all(l);
+    const double now = tn_seconds();
+    if (now - drawn > draw_pace) draw(l), drawn = now;
+    if (now - written > file_pace) {
+      tn_error later = {0}; /* the last write tells */
+      write_file(l, &later);
+      written = now;
+    }
+    const struct timespec pause = {0, 2000000};
+    if (l->running_count > 0) nanosleep(&pause, NULL);
+  }
+  tn_overview_erase(&l->overview);
+  if (interrupted && status >= 0)
+    status = tn_error_set(error, TN_ERROR_INTERRUPTED, NULL, 0,
+                          "interrupted after %u of %u cells; go on with: tenon sweep %s", l->kept + l->ended,
+                          l->plan->cell_count - l->twins, l->options->directory);
+  interrupted = 0;
+  return status;
+}
+
+/* One sweep at a time works in a directory. Cells hold the lock too: those of a sweep that was killed end
+ * before the next one begins. Returns the descriptor. */
+static int lock(const launch *l, tn_error *error) {
+  const char *directory = l->options->directory;
+  const int folder = open(directory, O_RDONLY | O_DIRECTORY);
+  int locked = folder < 0 ? -1 : flock(folder, LOCK_EX | LOCK_NB);
+  if (folder >= 0 && locked < 0 && errno == EWOULDBLOCK) {
+    fprintf(stderr, "%s: cells of another sweep still run in it; waiting for them to end\n", directory);
+    locked = flock(folder, LOCK_EX);
+  }
+  if (locked == 0) return folder;
+  tn_error_set(error, interrupted ? TN_ERROR_INTERRUPTED : TN_ERROR_IO, NULL, 0, "%s: %s", directory,
+               strerror(errno));
+  if (folder >= 0) close(folder);
+  return -1;
+}
+
+/* Twins get what their cell has left. */
+static void share(const launch *l) {
+  for (uint32_t i = 0; i < l->plan->cell_count; i++) {
+    if (l->tasks[i].state != TWIN) continue;
+    const tn_outcome_record *from = &l->outcomes[l->tasks[i].twin];
+    char directory[4096];
+    tn_error unread = {0};
+    cell_path(l, l->tasks[i].twin, directory, sizeof directory);
+    if (tn_outcome_finished(from))
+      tn_outcome_read(directory, &l->outcomes[i], &unread);
+    else if (from->outcome)
+      l->outcomes[i].outcome = tn_copy_text(from->outcome);
+  }
+}
+
 tn_status tn_launch(const tn_plan *plan, const tn_launch_options *options, tn_outcome_record *outcomes,
                     tn_error *error) {
-  launch l = {.plan = plan, .options = options, .outcomes = outcomes, .began = tn_seconds()};
-  l.tasks = tn_take((plan->cell_count + 1) * sizeof *l.tasks);
-  l.live = !options->quiet && isatty(STDOUT_FILENO);
+  const int64_t jobs = options->jobs ? options->jobs : plan->jobs ? plan->jobs : 1;
+  launch l = {.plan = plan,
+              .options = options,
+              .launcher = &tn_launcher_local,
+              .outcomes = outcomes,
+              .tasks = tn_take((plan->cell_count + 1) * sizeof *l.tasks),
+              .running = tn_take((size_t)jobs * sizeof *l.running),
+              .jobs = (uint32_t)jobs,
+              .began = tn_seconds(),
+              .overview = tn_overview_start(options->quiet)};
   tn_status status = tn_directory_path(options->directory, error);
-  for (uint32_t i = 0; i < plan->cell_count && status >= 0; i++)
-    if (is_finished(&l, i)) l.tasks[i].state = KEPT, l.kept++;
-  if (l.kept && !options->quiet) printf("%u of %u cells are finished\n", l.kept, plan->cell_count);
-  if (status >= 0) status = write_overview(&l, error);
-  if (status >= 0) status = run_all(&l, error);
-  tn_error later = {0};
-  const tn_status written = write_overview(&l, &later);
-  if (status >= 0 && written < 0) *error = later, status = written;
+  const int folder = status < 0 ? -1 : lock(&l, error);
+  if (folder < 0) status = error->status;
+  if (status >= 0) {
+    find_twins(&l);
+    find_finished(&l);
+    status = write_file(&l, error);
+  }
+  if (status >= 0) {
+    status = run_all(&l, error);
+    tn_error later = {0};
+    const tn_status written = write_file(&l, &later);
+    if (status >= 0 && written < 0) *error = later, status = written;
+  }
+  share(&l);
+  if (folder >= 0) close(folder);
   free(l.tasks);
+  free(l.running);
   return status;
 }

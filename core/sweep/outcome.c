@@ -37,6 +37,8 @@ bool tn_outcome_read(const char *directory, tn_outcome_record *outcome, tn_error
     return false;
   }
   outcome->outcome = tn_copy_text(json_string_value(text));
+  outcome->seed = json_integer_value(json_object_get(root, "seed"));
+  outcome->smoke = json_is_true(json_object_get(root, "smoke"));
   const char *name;
   json_t *value;
   json_object_foreach(results, name, value)
@@ -48,6 +50,10 @@ bool tn_outcome_read(const char *directory, tn_outcome_record *outcome, tn_error
   add_numbers(&outcome->record, root, cost, 2);
   json_decref(root);
   return true;
+}
+
+bool tn_outcome_finished(const tn_outcome_record *outcome) {
+  return outcome->outcome && strcmp(outcome->outcome, "finished") == 0;
 }
 
 void tn_outcome_free(tn_outcome_record *outcome) {

@@ -165,17 +165,24 @@ static void add_override(tn_cell *cell, const char *key, const char *value) {
   cell->overrides[cell->override_count++] = tn_text_take(&text);
 }
 
-/* Names of folders: what shells and file systems dislike becomes `_`. */
-static char *folder_of(const char *arm, const char *label) {
+/* Names of folders: what shells and file systems dislike becomes `_`. A name that this may make equal to
+ * another's gets the cell's number. */
+static char *folder_of(const char *arm, const char *label, uint32_t number) {
   tn_text text = {0};
-  tn_text_append(&text, "cells");
-  if (*arm) tn_text_printf(&text, "/%s", arm);
-  tn_text_printf(&text, "/%.150s", *label ? label : "run");
+  bool lost = strlen(label) > 150;
+  tn_text_printf(&text, TN_CELLS_FOLDER "%s%s%.150s", arm, *arm ? "/" : "", *label ? label : "run");
   char *folder = tn_text_take(&text);
-  for (char *at = folder + 6 + (*arm ? strlen(arm) + 1 : 0); *at; at++)
+  for (char *at = folder + strlen(TN_CELLS_FOLDER) + strlen(arm) + (*arm != 0); *at; at++)
     if (!strchr("=,.-+_%", *at) && !(*at >= '0' && *at <= '9') && !(*at >= 'a' && *at <= 'z') &&
-        !(*at >= 'A' && *at <= 'Z'))
+        !(*at >= 'A' && *at <= 'Z')) {
+      lost |= *at != ' ';
       *at = '_';
+    }
+  if (lost) {
+    tn_text_printf(&text, "%s-%u", folder, number);
+    free(folder);
+    folder = tn_text_take(&text);
+  }
   return folder;
 }
 
@@ -188,7 +195,7 @@ static void make_cell(tn_plan *plan, uint32_t number, uint32_t arm_index, const 
   for (uint32_t k = 0; arm->from && k < arm->from->key_count; k++)
     if (!strchr(arm->from->keys[k].value, '|'))
       add_override(cell, arm->from->keys[k].name, arm->from->keys[k].value);
-  tn_text label = {0};
+  tn_text label = {0}, variant = {0};
   uint32_t place[TN_MAX_AXES], rest = number;
   for (uint32_t a = arm->axis_count; a-- > 0; rest /= arm->axes[a].count)
     place[a] = rest % arm->axes[a].count;
@@ -202,13 +209,15 @@ static void make_cell(tn_plan *plan, uint32_t number, uint32_t arm_index, const 
     else
       cell->setting = cell->setting * axis->count + place[a];
     tn_text_printf(&label, "%s%s=%s", label.size ? "," : "", seed ? "seed" : axis->key, value);
+    if (!seed) tn_text_printf(&variant, "%s%s=%s", variant.size ? " " : "", axis->key, value);
   }
   for (uint32_t b = 0; b < base_count; b++) { /* the command line has the last word */
     cell->overrides = realloc(cell->overrides, (cell->override_count + 1) * sizeof *cell->overrides);
     cell->overrides[cell->override_count++] = tn_copy_text(base[b]);
   }
-  cell->label = label.data ? tn_text_take(&label) : tn_copy_text("");
-  cell->directory = folder_of(arm->name, cell->label);
+  cell->label = tn_text_take(&label);
+  cell->variant = tn_text_take(&variant);
+  cell->directory = folder_of(arm->name, cell->label, number);
 }
 
 static tn_status make_cells(tn_plan *plan, const char *const *base, uint32_t base_count, tn_error *error) {
@@ -275,6 +284,7 @@ void tn_plan_free(tn_plan *plan) {
     for (uint32_t k = 0; k < cell->override_count; k++) free(cell->overrides[k]);
     free(cell->overrides);
     free(cell->label);
+    free(cell->variant);
     free(cell->directory);
   }
   for (uint32_t i = 0; i < plan->arm_count; i++)

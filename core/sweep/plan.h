@@ -18,6 +18,8 @@
 
 #define TN_MAX_CELLS 100000u
 #define TN_MAX_AXES  16u
+/* Below a sweep's directory. */
+#define TN_CELLS_FOLDER "cells/"
 
 typedef struct tn_axis {
   char *key; /* "pipeline.seed" */
@@ -39,6 +41,7 @@ typedef struct tn_cell {
   int64_t seed;     /* -1: not an axis */
   uint32_t setting; /* number of the combination of the arm's axes without the seed */
   char *label;      /* "seed=2,lion.lr=1e-3"; "" if nothing varies */
+  char *variant;    /* the same without the seed */
   char *directory;  /* below the sweep's: "cells/lion/seed=2" */
   char **overrides; /* "section.key=value" */
   uint32_t override_count;
