@@ -154,6 +154,39 @@ Test(dataset_files, graphs_are_ragged) {
   EXPECT_REAL(at(all, "label", 0), 1);
 }
 
+/* Three nodes in a path, classes 4, 9, 4 (0, 1, 0), rows over their sums; node 2 is a test node, node 1 none.
+ */
+Test(dataset_files, one_graph_is_one_row) {
+  char text[1100], folder[256];
+  snprintf(folder, sizeof folder, "%s", path_of("one"));
+  snprintf(text, sizeof text,
+           "mkdir -p %s; cd %s; printf '4 1:1 2:3\\n9 2:5\\n4 3:2\\n' >x.libsvm; printf 'u,v\\n0,1\\n1,2\\n' "
+           ">e.csv; "
+           "printf 'node,split\\n0,train\\n1,none\\n2,test\\n' >s.csv",
+           folder, folder);
+  EXPECT_INT(system(text), 0);
+  snprintf(text, sizeof text,
+           "[d]\nuse = dataset.planetoid\nfeatures = %s/x.libsvm\nedges = %s/e.csv\nsplit = %s/s.csv\n",
+           folder, folder, folder);
+  harness_open("float64", text);
+  const char *const parts[] = {"train", "test", "all"};
+  const double labels[][3] = {{0, -1, -1}, {-1, -1, 0}, {0, 1, 0}};
+  const double nodes[] = {0.25, 0.75, 0, 0, 1, 0, 0, 0, 1}, edges[] = {0, 1, 1, 0, 1, 2, 2, 1};
+  for (int p = 0; p < 3; p++) {
+    EXPECT_INT(rows(parts[p]), 1);
+    const tn_fields *all = read_all(parts[p]);
+    for (int64_t i = 0; i < 3; i++) EXPECT_REAL(at(all, "label", i), labels[p][i]);
+    for (int64_t i = 0; i < 9; i++) EXPECT_REAL(at(all, "node", i), nodes[i]);
+    for (int64_t i = 0; i < 8; i++) EXPECT_REAL(at(all, "edge", i), edges[i]);
+    EXPECT_REAL(at(all, "node.offset", 1), 3);
+    EXPECT_REAL(at(all, "edge.offset", 1), 4);
+  }
+  char damaged[700];
+  snprintf(damaged, sizeof damaged, "printf 'u,v\\n0,7\\n' >%s/e.csv", folder);
+  EXPECT_INT(system(damaged), 0);
+  EXPECT_CONTAINS(harness_refusal("float64", text), "e.csv: row 1: 'v' is no node from 0 to 2");
+}
+
 Test(dataset_files, what_is_wrong_is_said) {
   write_bytes("bad.libsvm", "1 0x:3\n", 7);
   char text[400];

@@ -82,6 +82,7 @@ static double result(const tn_pipeline *p, const char *name) {
   const uint32_t count = tn_pipeline_results(p, &results);
   for (uint32_t i = 0; i < count; i++)
     if (strcmp(results[i].name, name) == 0) return results[i].value;
+  cr_assert_fail("no result '%s' among %u", name, count);
   return NAN;
 }
 /* Runs the digits with overrides; the caller closes the pipeline. */
@@ -209,8 +210,9 @@ Test(stages, resume_bit_for_bit) {
     if (TN_HAS(tn_pipeline_at(p, i)->cls, tn_class, state)) states[i] = harness_save(tn_pipeline_at(p, i));
   tn_params *kept = tn_params_clone(tn_pipeline_parameters(p, tn_pipeline_find(p, "net")));
   finish(train);
-  const double wanted = checksum(p, "net"), loss = result(p, "train.validation_loss"),
-               accuracy = result(p, "train.accuracy");
+  /* driven by hand, outside a run: results have no stage in front */
+  const double wanted = checksum(p, "net"), loss = result(p, "validation_loss"),
+               accuracy = result(p, "accuracy");
 
   tn_pipeline *q = begun(overrides, TN_ARRAY_LENGTH(overrides), &again);
   for (uint32_t i = 0; i < count; i++)
@@ -218,8 +220,8 @@ Test(stages, resume_bit_for_bit) {
   tn_params_copy(tn_pipeline_parameters(q, tn_pipeline_find(q, "net")), kept);
   finish(again);
   EXPECT_REAL(checksum(q, "net"), wanted);
-  EXPECT_REAL(result(q, "train.validation_loss"), loss);
-  EXPECT_REAL(result(q, "train.accuracy"), accuracy);
+  EXPECT_REAL(result(q, "validation_loss"), loss);
+  EXPECT_REAL(result(q, "accuracy"), accuracy);
   tn_pipeline_close(q);
   for (uint32_t i = 0; i < count; i++)
     if (states[i]) harness_forget(states[i]);
