@@ -76,6 +76,8 @@ static bool fails(call_class class, const void *caller) {
 }
 #define CALLER __builtin_return_address(0)
 
+#pragma GCC visibility push(default)
+
 void *malloc(size_t bytes) {
   if (fails(MEMORY, CALLER)) return errno = ENOMEM, NULL;
   return __libc_malloc(bytes);
@@ -176,3 +178,5 @@ int ftruncate(int descriptor, off_t bytes) {
   if (fails(WRITE, CALLER)) return errno = ENOSPC, -1;
   return (int)syscall(SYS_ftruncate, descriptor, bytes);
 }
+
+#pragma GCC visibility pop
