@@ -84,7 +84,7 @@ static tn_tensor *published(const struct constraint *c, const tn_tensor *x) {
 
 struct totals {
   double norm, distance, kkt;
-  double active, constraints;
+  double active, constraints, settled;
   double agreeing, reference_active, reference_distance;
 };
 
@@ -129,6 +129,7 @@ static void measure_block(struct constraint *c, const tn_metric_probe *probe, co
   const double rounding = stored->dtype == TN_F64 ? 1e-12 : 1e-6;
   const double envelope = c->start[at] * s->remaining / c->remaining;
   c->envelope += excess > envelope + rounding;
+  t->settled += envelope <= 1e-6;
   c->late += envelope <= 1e-6 && excess > 1e-6;
   if (!named) return;
   char name[96];
@@ -178,6 +179,7 @@ static tn_status constraint_measure(void *self, const tn_metric_probe *probe, tn
   sink->value(sink, "active", t.constraints > 0 ? t.active / t.constraints : 0);
   sink->value(sink, "kkt", t.kkt);
   sink->value(sink, "envelope_violations", (double)c->envelope);
+  sink->value(sink, "settled", count > 0 ? t.settled / count : 0);
   sink->value(sink, "late_violations", (double)c->late);
   if (!c->reference) return TN_OK;
   sink->value(sink, "reference_active", t.reference_active);
