@@ -114,6 +114,8 @@ static void read_block(const struct lyapunov *l, const tn_kappa_state *s, const 
   const double lambda = lion_k_decay(s, walk);
   tn_tensor *x = exact(walk, params), *y = tn_scale(x, lambda); /* x, lambda x */
   tn_tensor *m = tn_neg(exact(walk, s->average)), *mt = exact(walk, s->mixture);
+  const double norm = tn_kappa_norm(kappa, y), rounding = tn_kappa_tolerance(block_of(walk, params));
+  if (norm > 1 && norm <= 1 + rounding) y = tn_scale(y, 1 / norm); /* on the boundary */
   const double conjugate = tn_kappa_conjugate(kappa, y);
   if (lambda > 0) r->composite += conjugate / lambda;
   r->coupling[walk->group] += conjugate + tn_kappa_value(kappa, m) - inner(y, m);

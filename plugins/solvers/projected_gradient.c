@@ -169,12 +169,8 @@ static tn_status projected_gradient_step(void *self, tn_solver_status *result) {
   const double next = there + absolute_part(p, p->next);
   for (int64_t i = 0; i < p->info.variables; i++)
     moves = moves || fabs(p->next[i] - p->x[i]) > p->tolerance * (1 + fabs(p->x[i]));
-  if (next <= p->value) { /* rounding, at the end, may lead upwards */
-    memcpy(p->x, p->next, (size_t)p->info.variables * sizeof *p->x);
-    p->value = next;
-  } else {
-    moves = false;
-  }
+  memcpy(p->x, p->next, (size_t)p->info.variables * sizeof *p->x);
+  p->value = fmin(p->value, next); /* rounding, at the end, may lead upwards */
   p->iterations++;
   result->iterations = p->iterations;
   result->evaluations = p->evaluations;

@@ -15,6 +15,7 @@
 #include <tenon/kappa.h>
 #include <tenon/problem.h>
 
+enum { HISTORY = 5 };
 struct ode {
   const tn_component *problem, *kappa;
   double alpha, gamma, epsilon, lambda, step, horizon;
@@ -22,10 +23,8 @@ struct ode {
 
   int64_t variables, planned;
   int64_t done;
-  double *state; /* (2, variables): x, m */
+  double *state; /* (2 variables + 2 HISTORY): x, m, and H and dH/dt at the last points, newest first */
   size_t state_bytes;
-  double H, former_H; /* at the last two points; NAN: there was none */
-  double rate;        /* dH/dt at the last one */
   double increase, rate_error;
 };
 #define POSITIVE(field, fallback, doc)                                                                   \
@@ -65,13 +64,13 @@ static tn_status ode_begin(void *self) {
   const tn_problem *problem = ode->problem->vtable;
   tn_free(ode->state);
   ode->done = 0;
-  ode->H = ode->former_H = ode->rate = NAN;
   ode->increase = -INFINITY;
   ode->rate_error = 0;
   ode->planned = (int64_t)ceil(ode->horizon / ode->step - 1e-9);
   if (tn_smoke() && ode->planned > 3) ode->planned = 3;
-  ode->state_bytes = (size_t)(2 * ode->variables) * sizeof *ode->state;
+  ode->state_bytes = (size_t)(2 * ode->variables + 2 * HISTORY) * sizeof *ode->state;
   if (!(ode->state = tn_alloc(ode->state_bytes))) return TN_ERROR_MEMORY;
+  for (int i = 0; i < 2 * HISTORY; i++) ode->state[2 * ode->variables + i] = NAN;
   tn_rng rng = tn_rng_at(ode->problem->name, "start", 0);
   const tn_status status = tn_problem_begin(ode->problem);
   if (status < 0 || !TN_HAS(problem, tn_problem, start)) return status;
@@ -127,20 +126,24 @@ static void ode_progress(void *self, tn_progress *progress) {
       (tn_progress){.size = sizeof *progress, .mode = TN_TRAIN, .step = ode->done, .steps = ode->planned};
 }
 
-/* Takes note of H at a further point. */
+static double *history(const struct ode *ode) { return ode->state + 2 * ode->variables; }
+
+/* Takes note of H and dH/dt at a further point. */
 static void note(struct ode *ode, double H, double rate) {
-  if (isfinite(ode->H) && isfinite(H)) ode->increase = fmax(ode->increase, H - ode->H);
-  if (isfinite(ode->former_H) && isfinite(H))
-    ode->rate_error = fmax(ode->rate_error, fabs((H - ode->former_H) / (2 * ode->step) - ode->rate));
-  ode->former_H = isfinite(ode->H) ? ode->H : NAN;
-  ode->H = H;
-  ode->rate = rate;
+  double *h = history(ode), *rates = h + HISTORY;
+  memmove(h + 1, h, (HISTORY - 1) * sizeof *h);
+  memmove(rates + 1, rates, (HISTORY - 1) * sizeof *rates);
+  h[0] = H;
+  rates[0] = rate;
+  const double slope = (-h[0] + 8 * h[1] - 8 * h[3] + h[4]) / (12 * ode->step); /* at the middle one */
+  if (isfinite(h[0]) && isfinite(h[1])) ode->increase = fmax(ode->increase, h[0] - h[1]);
+  if (isfinite(slope)) ode->rate_error = fmax(ode->rate_error, fabs(slope - rates[2]));
 }
 
 static void report(const struct ode *ode, struct point p, double value, bool last) {
   const tn_scalar_value figures[] = {{"value", value},
-                                     {"H", ode->H},
-                                     {"rate", ode->rate},
+                                     {"H", history(ode)[0]},
+                                     {"rate", history(ode)[HISTORY]},
                                      {"increase", ode->increase},
                                      {"rate_error", ode->rate_error},
                                      {"norm", tn_kappa_norm(ode->kappa, tn_scale(p.x, ode->lambda))},
@@ -189,9 +192,6 @@ static tn_status ode_state(void *self, const tn_visitor *visitor) {
   struct ode *ode = self;
   void *state = ode->state;
   tn_visit_integer(visitor, "done", &ode->done);
-  tn_visit_real(visitor, "H", &ode->H);
-  tn_visit_real(visitor, "former_H", &ode->former_H);
-  tn_visit_real(visitor, "rate", &ode->rate);
   tn_visit_real(visitor, "increase", &ode->increase);
   tn_visit_real(visitor, "rate_error", &ode->rate_error);
   const tn_status status = tn_visit_block(visitor, "point", &state, &ode->state_bytes);
