@@ -85,15 +85,25 @@ static tn_tensor *published(const struct constraint *c, const tn_tensor *x) {
 struct totals {
   double norm, distance, kkt;
   double active, constraints, settled;
-  double agreeing, reference_active, reference_distance;
+  double agreeing, reference_active, reference_distance, reference_gap;
 };
 
-static void compare(const struct constraint *c, const tn_component *kappa, tn_tensor *x, double lambda,
-                    const tn_tensor *gauges, struct totals *t) {
+/* f + K* / lambda; NAN of a model. */
+static double composite(const tn_metric_probe *probe, const tn_component *kappa, tn_tensor *x,
+                        double lambda) {
+  const tn_component *problem = probed_problem(probe);
+  double value = NAN;
+  if (problem) tn_problem_evaluate(problem, tn_f64(x), 1, &value);
+  return value + tn_kappa_conjugate(kappa, tn_scale(x, lambda)) / lambda;
+}
+
+static void compare(const struct constraint *c, const tn_metric_probe *probe, const tn_component *kappa,
+                    tn_tensor *x, double lambda, const tn_tensor *gauges, struct totals *t) {
   tn_tensor *other = published(c, x);
   if (tn_failed()) return;
   const tn_tensor *wanted = tn_kappa_constraints(kappa, tn_scale(other, lambda));
   if (tn_poisoned(wanted)) return;
+  t->reference_gap = composite(probe, kappa, x, lambda) - composite(probe, kappa, other, lambda);
   for (int64_t i = 0; i < x->numel; i++)
     t->reference_distance = fmax(t->reference_distance, fabs(tn_f64(other)[i] - tn_f64(x)[i]));
   for (int64_t i = 0; i < gauges->numel; i++) {
@@ -124,7 +134,7 @@ static void measure_block(struct constraint *c, const tn_metric_probe *probe, co
   t->kkt += gap / s->decay;
   t->constraints += (double)gauges->numel;
   for (int64_t i = 0; i < gauges->numel; i++) t->active += tn_f64(gauges)[i] >= 1 - c->margin;
-  if (c->reference) compare(c, kappa, x, s->decay, gauges, t);
+  if (c->reference) compare(c, probe, kappa, x, s->decay, gauges, t);
 
   const double rounding = stored->dtype == TN_F64 ? 1e-12 : 1e-6;
   const double envelope = c->start[at] * s->remaining / c->remaining;
@@ -185,6 +195,7 @@ static tn_status constraint_measure(void *self, const tn_metric_probe *probe, tn
   sink->value(sink, "reference_active", t.reference_active);
   sink->value(sink, "identified", t.constraints > 0 ? t.agreeing / t.constraints : 0);
   sink->value(sink, "reference_distance", t.reference_distance);
+  if (isfinite(t.reference_gap)) sink->value(sink, "reference_gap", t.reference_gap);
   return TN_OK;
 }
 

@@ -125,6 +125,7 @@ Test(monitors, the_optimum_is_identified) {
                        "run.steps=30000", "run.log_every=1000", "co.reference=reference"));
   const double gap = harness_result(p, "run.composite") - harness_result(p, "reference.value");
   cr_assert(gap <= 1e-4 && gap >= -1e-9, "%g", gap);
+  EXPECT_NEAR(harness_result(p, "run.reference_gap"), gap, 1e-12 * harness_result(p, "reference.value"));
   cr_assert(harness_result(p, "run.kkt") >= gap - 1e-9, "%g and %g", harness_result(p, "run.kkt"), gap);
   cr_assert(harness_result(p, "run.kkt") <= 0.05, "%g", harness_result(p, "run.kkt"));
   EXPECT_NEAR(harness_result(p, "run.identified"), 1, 0);
