@@ -11,6 +11,7 @@
 #include <tenon/environment.h>
 #include <tenon/expression.h>
 #include <tenon/gradient.h>
+#include <tenon/kappa.h>
 #include <tenon/linalg.h>
 #include <tenon/log.h>
 #include <tenon/loss.h>
@@ -441,6 +442,27 @@ _Static_assert(offsetof(tn_init, reserved) == 4 && sizeof(((tn_init *)0)->reserv
 _Static_assert(offsetof(tn_integers, count) == 8 && sizeof(((tn_integers *)0)->count) == 4, "tn_integers.count");
 _Static_assert(sizeof(tn_integers) >= 16, "tn_integers");
 _Static_assert(offsetof(tn_integers, items) == 0 && sizeof(((tn_integers *)0)->items) == 8, "tn_integers.items");
+_Static_assert(offsetof(tn_kappa, conjugate) == 24 && sizeof(((tn_kappa *)0)->conjugate) == 8, "tn_kappa.conjugate");
+_Static_assert(sizeof(tn_kappa) >= 64, "tn_kappa");
+_Static_assert(offsetof(tn_kappa, conjugate_gradient) == 32 && sizeof(((tn_kappa *)0)->conjugate_gradient) == 8, "tn_kappa.conjugate_gradient");
+_Static_assert(offsetof(tn_kappa, constraints) == 56 && sizeof(((tn_kappa *)0)->constraints) == 8, "tn_kappa.constraints");
+_Static_assert(offsetof(tn_kappa, gradient) == 16 && sizeof(((tn_kappa *)0)->gradient) == 8, "tn_kappa.gradient");
+_Static_assert(offsetof(tn_kappa, norm) == 40 && sizeof(((tn_kappa *)0)->norm) == 8, "tn_kappa.norm");
+_Static_assert(offsetof(tn_kappa, project) == 48 && sizeof(((tn_kappa *)0)->project) == 8, "tn_kappa.project");
+_Static_assert(offsetof(tn_kappa, size) == 0 && sizeof(((tn_kappa *)0)->size) == 4, "tn_kappa.size");
+_Static_assert(offsetof(tn_kappa, value) == 8 && sizeof(((tn_kappa *)0)->value) == 8, "tn_kappa.value");
+_Static_assert(offsetof(tn_kappa_state, average) == 56 && sizeof(((tn_kappa_state *)0)->average) == 8, "tn_kappa_state.average");
+_Static_assert(sizeof(tn_kappa_state) >= 72, "tn_kappa_state");
+_Static_assert(offsetof(tn_kappa_state, beta1) == 24 && sizeof(((tn_kappa_state *)0)->beta1) == 8, "tn_kappa_state.beta1");
+_Static_assert(offsetof(tn_kappa_state, beta2) == 32 && sizeof(((tn_kappa_state *)0)->beta2) == 8, "tn_kappa_state.beta2");
+_Static_assert(offsetof(tn_kappa_state, decay) == 40 && sizeof(((tn_kappa_state *)0)->decay) == 8, "tn_kappa_state.decay");
+_Static_assert(offsetof(tn_kappa_state, global) == 5 && sizeof(((tn_kappa_state *)0)->global) == 1, "tn_kappa_state.global");
+_Static_assert(offsetof(tn_kappa_state, implicit) == 4 && sizeof(((tn_kappa_state *)0)->implicit) == 1, "tn_kappa_state.implicit");
+_Static_assert(offsetof(tn_kappa_state, lr) == 16 && sizeof(((tn_kappa_state *)0)->lr) == 8, "tn_kappa_state.lr");
+_Static_assert(offsetof(tn_kappa_state, mixture) == 64 && sizeof(((tn_kappa_state *)0)->mixture) == 8, "tn_kappa_state.mixture");
+_Static_assert(offsetof(tn_kappa_state, remaining) == 48 && sizeof(((tn_kappa_state *)0)->remaining) == 8, "tn_kappa_state.remaining");
+_Static_assert(offsetof(tn_kappa_state, size) == 0 && sizeof(((tn_kappa_state *)0)->size) == 4, "tn_kappa_state.size");
+_Static_assert(offsetof(tn_kappa_state, step) == 8 && sizeof(((tn_kappa_state *)0)->step) == 8, "tn_kappa_state.step");
 _Static_assert(offsetof(tn_kernel, f32) == 8 && sizeof(((tn_kernel *)0)->f32) == 24, "tn_kernel.f32");
 _Static_assert(sizeof(tn_kernel) >= 56, "tn_kernel");
 _Static_assert(offsetof(tn_kernel, f64) == 32 && sizeof(((tn_kernel *)0)->f64) == 24, "tn_kernel.f64");
@@ -555,6 +577,10 @@ _Static_assert(offsetof(tn_optimizer, final_params) == 32 && sizeof(((tn_optimiz
 _Static_assert(offsetof(tn_optimizer, learning_rate) == 24 && sizeof(((tn_optimizer *)0)->learning_rate) == 8, "tn_optimizer.learning_rate");
 _Static_assert(offsetof(tn_optimizer, size) == 0 && sizeof(((tn_optimizer *)0)->size) == 4, "tn_optimizer.size");
 _Static_assert(offsetof(tn_optimizer, step) == 16 && sizeof(((tn_optimizer *)0)->step) == 8, "tn_optimizer.step");
+_Static_assert(offsetof(tn_optimizer_kappa, describe) == 8 && sizeof(((tn_optimizer_kappa *)0)->describe) == 8, "tn_optimizer_kappa.describe");
+_Static_assert(sizeof(tn_optimizer_kappa) >= 24, "tn_optimizer_kappa");
+_Static_assert(offsetof(tn_optimizer_kappa, kappa) == 16 && sizeof(((tn_optimizer_kappa *)0)->kappa) == 8, "tn_optimizer_kappa.kappa");
+_Static_assert(offsetof(tn_optimizer_kappa, size) == 0 && sizeof(((tn_optimizer_kappa *)0)->size) == 4, "tn_optimizer_kappa.size");
 _Static_assert(offsetof(tn_optimizer_step, closure) == 48 && sizeof(((tn_optimizer_step *)0)->closure) == 8, "tn_optimizer_step.closure");
 _Static_assert(sizeof(tn_optimizer_step) >= 56, "tn_optimizer_step");
 _Static_assert(offsetof(tn_optimizer_step, gradient) == 16 && sizeof(((tn_optimizer_step *)0)->gradient) == 8, "tn_optimizer_step.gradient");
