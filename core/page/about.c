@@ -12,7 +12,7 @@
 #include "core/report/picture.h"
 #include <tenon/abi.h>
 
-enum { RUNS_OPEN = 12, NOTES_MOST = 60 };
+enum { RUNS_OPEN = 12, RUNS_MOST = 2000, NOTES_MOST = 60 };
 
 /* ---- cost ---- */
 
@@ -37,7 +37,7 @@ static void draw_figure(tn_study *s, const char *name, const char *title, double
     runs += n;
     count++;
   }
-  if (runs > 0 && most > 0) {
+  if (runs > 0 && most > least) {
     tn_html_figure(out, title, NULL);
     tn_picture_strips(title, strips, count, TN_PAGE_COLUMN, out);
     tn_html_figure_end(out);
@@ -98,11 +98,18 @@ void tn_page_cost(tn_study *s, tn_text *out) {
 
 /* ---- runs ---- */
 
-static void put_runs(const tn_study *s, tn_text *out) {
+/* `most` of all, or of those that have not finished. */
+static void put_runs(const tn_study *s, bool all, uint32_t most, tn_text *out) {
+  uint32_t left_out = 0;
   tn_html_table(out, (const char *[]){"run", "seed", "state", "seconds", "memory, MB"}, 5);
   for (uint32_t i = 0; i < s->run_count; i++) {
     const tn_study_run *run = &s->runs[i];
     char seconds[32], memory[32];
+    if (run->finished && !all) continue;
+    if (most-- == 0) {
+      left_out++, most++;
+      continue;
+    }
     tn_picture_number(seconds, tn_outcome_value(&run->outcome, "seconds"));
     tn_picture_number(memory, ceil(tn_outcome_value(&run->outcome, "memory") / 1e6));
     tn_html_tag(out, "<tr><td>", run->directory, "</td>");
@@ -114,6 +121,7 @@ static void put_runs(const tn_study *s, tn_text *out) {
     tn_text_printf(out, "<td>%s</td><td>%s</td></tr>\n", seconds, memory);
   }
   tn_html_table_end(out);
+  if (left_out) tn_text_printf(out, "<p class=\"quiet\">and %u more</p>\n", left_out);
 }
 
 /* A text file of the run, if it is there. */
@@ -162,12 +170,15 @@ void tn_page_runs(tn_study *s, tn_text *out) {
   tn_html_section(out, "runs", s->run_count > 1 ? "Runs" : "The run", NULL);
   if (s->run_count > RUNS_OPEN) {
     char summary[64];
+    bool failed = false;
+    for (uint32_t i = 0; i < s->run_count; i++) failed |= !s->runs[i].finished;
+    if (failed) put_runs(s, false, RUNS_OPEN, out);
     snprintf(summary, sizeof summary, "All %u runs", s->run_count);
     tn_html_details(out, summary);
-    put_runs(s, out);
+    put_runs(s, true, RUNS_MOST, out);
     tn_html_details_end(out);
   } else {
-    put_runs(s, out);
+    put_runs(s, true, RUNS_OPEN, out);
   }
   const tn_study_run *run = NULL;
   for (uint32_t g = 0; g < s->group_count && !run; g++)

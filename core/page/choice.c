@@ -38,6 +38,12 @@ static bool claimed(const tn_study *s, const char *result) {
   return false;
 }
 
+/* What everybody looks at first. */
+static double plainness(const char *name) {
+  const char *last = strrchr(name, '.') + 1;
+  return strcmp(last, "accuracy") == 0 ? 0.3 : strcmp(last, "loss") == 0 ? 0.2 : 0;
+}
+
 /* Stages count from their first result; later ones tell more than training does. */
 static void list_results(tn_study *s) {
   double stage = 0;
@@ -61,7 +67,7 @@ static void list_results(tn_study *s) {
   }
   for (uint32_t i = 0; i < s->result_count; i++) {
     tn_study_result *r = &s->results[i];
-    r->rank += (claimed(s, r->name) ? 1e6 : 0) + (r->direction ? 0.5 : 0);
+    r->rank += (claimed(s, r->name) ? 1e6 : 0) + (r->direction ? 0.3 : 0) + plainness(r->name);
   }
   for (uint32_t i = 1; i < s->result_count; i++) /* stable */
     for (uint32_t k = i; k > 0 && s->results[k - 1].rank < s->results[k].rank; k--) {

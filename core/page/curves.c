@@ -40,21 +40,23 @@ static bool same_steps(const tn_curve *const *curves, size_t count) {
   return true;
 }
 
-/* Mean and spread at place i of `count` runs; NAN does not count. */
-static void put_point(line *l, double x, const double *values, uint32_t count) {
+/* Mean and spread of `count` runs, geometric ones for a logarithmic axis; NAN does not count. */
+static void put_point(line *l, double x, const double *values, uint32_t count, bool geometric) {
   uint32_t finite = 0;
   double *kept = tn_take((count + 1) * sizeof *kept);
   for (uint32_t i = 0; i < count; i++)
-    if (isfinite(values[i])) kept[finite++] = values[i];
+    if (isfinite(values[i]) && (!geometric || values[i] > 0))
+      kept[finite++] = geometric ? log(values[i]) : values[i];
   const double mean = tn_mean_of(kept, finite), deviation = finite ? tn_deviation_of(kept, finite) : 0;
+  const double low = mean - deviation, high = mean + deviation;
   l->x[l->count] = x;
-  l->y[l->count] = mean;
-  if (l->low) l->low[l->count] = mean - deviation, l->high[l->count] = mean + deviation;
+  l->y[l->count] = geometric ? exp(mean) : mean;
+  if (l->low) l->low[l->count] = geometric ? exp(low) : low, l->high[l->count] = geometric ? exp(high) : high;
   l->count++;
   free(kept);
 }
 
-static line average(const tn_curve *const *curves, size_t count) {
+static line average(const tn_curve *const *curves, size_t count, bool geometric) {
   const bool exact = same_steps(curves, count) && curves[0]->count <= EXACT_MOST;
   const size_t most = exact ? curves[0]->count : BINS;
   double low = INFINITY, high = -INFINITY, *sums = tn_take((count + 1) * sizeof *sums);
@@ -79,7 +81,8 @@ static line average(const tn_curve *const *curves, size_t count) {
       }
       sums[k] = exact ? curves[k]->y[b] : n > 0 ? sum / n : NAN;
     }
-    if (exact || points > 0) put_point(&l, exact ? curves[0]->x[b] : x / points, sums, (uint32_t)count);
+    if (exact || points > 0)
+      put_point(&l, exact ? curves[0]->x[b] : x / points, sums, (uint32_t)count, geometric);
   }
   free(sums);
   return l;
@@ -104,14 +107,20 @@ typedef struct drawing {
   line lines[64];
   size_t count, line_count;
   uint32_t runs; /* most of a line */
+  bool logarithmic;
 } drawing;
+
+static void clear(drawing *d) {
+  for (size_t k = 0; k < d->line_count; k++) free_line(&d->lines[k]);
+  *d = (drawing){0};
+}
 
 static void add_group(drawing *d, tn_study *s, uint32_t group, const char *stage, const char *curve,
                       const char *name, unsigned color) {
   const tn_curve **curves = tn_take((s->run_count + 1) * sizeof *curves);
   const size_t count = gather(s, group, stage, curve, curves);
   if (count > 0 && d->count + 2 <= 64) {
-    line l = average(curves, count);
+    line l = average(curves, count, d->logarithmic);
     if (count == 1 && curves[0]->count > l.count && s->shown_count <= RAW_GROUPS)
       d->series[d->count++] = (tn_svg_series){.x = curves[0]->x,
                                               .y = curves[0]->y,
@@ -163,17 +172,16 @@ static bool names_fit(const drawing *d) {
 }
 
 static void draw(const drawing *d, const char *title, tn_text *out) {
-  char note[160];
-  int used = d->runs > 1 ? snprintf(note, sizeof note, "mean of %u runs, band: \xc2\xb1 1 standard deviation",
-                                    d->runs)
-                         : 0;
-  note[used] = 0;
+  char note[160] = "";
+  if (d->runs > 1)
+    snprintf(note, sizeof note, "%s of %u runs, band: \xc2\xb1 1 standard deviation",
+             d->logarithmic ? "geometric mean" : "mean", d->runs);
   tn_html_figure(out, title, note);
   tn_svg_chart chart = {.title = title,
                         .x_label = "step",
                         .series = d->series,
                         .series_count = d->count,
-                        .log_y = wants_log(d),
+                        .log_y = d->logarithmic,
                         .width = TN_PAGE_COLUMN,
                         .height = 236,
                         .plain = true,
@@ -249,6 +257,11 @@ void tn_page_curves(tn_study *s, const char *stage, tn_text *out) {
     drawing *d = tn_take(sizeof *d);
     double low, high;
     add_lines(d, s, stage, names[i], paired ? twin : NULL);
+    if (wants_log(d)) {
+      clear(d);
+      d->logarithmic = true;
+      add_lines(d, s, stage, names[i], paired ? twin : NULL);
+    }
     span(d, &low, &high);
     if (low == high && d->line_count > 0 && d->lines[0].count > 1) {
       char number[32];
@@ -259,7 +272,7 @@ void tn_page_curves(tn_study *s, const char *stage, tn_text *out) {
     } else if (d->line_count > 0) {
       draw(d, names[i], out);
     }
-    for (size_t k = 0; k < d->line_count; k++) free_line(&d->lines[k]);
+    clear(d);
     free(d);
   }
   if (count > 0) tn_html_grid_end(out);

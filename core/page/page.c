@@ -108,6 +108,12 @@ static void put_facts(tn_study *s, tn_text *out) {
   tn_text_append(out, "</div>\n");
 }
 
+/* Of a run that has not finished. */
+static const char *badge_of(const tn_study_run *run) {
+  if (strncmp(run->state, "interrupted", strlen("interrupted")) == 0) return "interrupted";
+  return run->read || (run->opened && run->events.outcome) ? "failed" : "not finished";
+}
+
 static void put_badges(const tn_study *s, tn_text *out) {
   uint32_t finished = 0, holding = 0, smoke = 0;
   for (uint32_t i = 0; i < s->run_count; i++)
@@ -118,7 +124,7 @@ static void put_badges(const tn_study *s, tn_text *out) {
   if (s->run_count == 1 && finished == 1)
     tn_text_append(out, "<span class=\"badge good\">finished</span>");
   else if (s->run_count == 1)
-    tn_text_append(out, "<span class=\"badge bad\">not finished</span>");
+    tn_text_printf(out, "<span class=\"badge bad\">%s</span>", badge_of(&s->runs[0]));
   else
     tn_text_printf(out, "<span class=\"badge %s\">%u of %u runs finished</span>", class, finished,
                    s->run_count);

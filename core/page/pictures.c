@@ -258,8 +258,11 @@ static void draw_table(const json_t *item, tn_text *out) {
   tn_html_table(out, NULL, 0);
   if (tn_item_count(item, "column_labels") >= columns) {
     tn_text_append(out, named ? "<tr><th></th>" : "<tr>");
-    for (size_t j = 0; j < columns; j++)
-      tn_html_tag(out, "<th>", tn_item_label(item, "column_labels", j), "</th>");
+    for (size_t j = 0; j < columns; j++) {
+      const char *below = rows > 0 ? tn_item_label(item, "cells", j) : "";
+      tn_html_tag(out, is_number(below) ? "<th>" : "<th class=\"l\">",
+                  tn_item_label(item, "column_labels", j), "</th>");
+    }
     tn_text_append(out, "</tr>\n");
   }
   for (size_t i = 0; i < rows; i++) {

@@ -14,7 +14,7 @@
 #include "core/sweep/statistics.h"
 #include <tenon/abi.h>
 
-enum { TILES = 6, CHARTS = 6, TABLE_RESULTS = 24, AXES_MOST = 4 };
+enum { TILES = 6, CHARTS = 3, FURTHER = 18, TABLE_RESULTS = 24, AXES_MOST = 4 };
 
 /* ---- claims ---- */
 
@@ -29,8 +29,8 @@ void tn_page_claims(tn_study *s, tn_text *out) {
                                  : "<div class=\"mark bad\">\xe2\x9c\x97 fails</div>");
     tn_html_tag(out, "<div class=\"what\">", c->place, *c->place ? " " : "");
     tn_html_tag(out, "<b>", c->name, "</b></div>");
-    tn_html_tag(out, "<div class=\"rel\">", c->measured, "<br>");
-    tn_html_tag(out, "<code>", c->text, "</code></div>\n");
+    tn_html_tag(out, "<div class=\"said\">", c->measured, "</div>");
+    tn_html_tag(out, "<div class=\"rel\"><code>", c->text, "</code></div>\n");
   }
   tn_text_append(out, "</div>\n");
   tn_html_section_end(out);
@@ -81,8 +81,23 @@ static tn_samples samples_of(const tn_study *s) {
   return samples;
 }
 
+/* Decimals that show three digits of the largest difference. */
+static int decimals_of(const tn_samples *samples, const char *result) {
+  double most = 0;
+  for (uint32_t i = 0; i < samples->count; i++) {
+    if (!tn_samples_first_of_group(samples, i)) continue;
+    const tn_comparison c = tn_comparison_of(samples, i, result);
+    const double figures[] = {c.difference, c.low, c.high};
+    for (int k = 0; k < 3; k++)
+      if (isfinite(figures[k])) most = fmax(most, fabs(figures[k]));
+  }
+  const double digits = most > 0 ? 2 - floor(log10(most)) : 0;
+  return digits < 0 ? 0 : digits > 12 ? 12 : (int)digits;
+}
+
 static void put_differences(const tn_study *s, const tn_samples *samples, const char *result, tn_text *out) {
   bool any = false;
+  const int digits = decimals_of(samples, result);
   for (uint32_t i = 0; i < samples->count && !any; i++)
     any = tn_samples_first_of_group(samples, i) && tn_comparison_of(samples, i, result).pairs > 0;
   if (!any) return;
@@ -102,11 +117,11 @@ static void put_differences(const tn_study *s, const tn_samples *samples, const 
       if (strcmp(s->groups[g].name, c.group) == 0) name = s->groups[g].shown_name;
     const bool clear = c.low > 0 || c.high < 0; /* zero lies outside the interval */
     tn_html_tag(out, "<tr><td>", name, "</td>");
-    tn_text_printf(out, clear ? "<td><b>%+.3g</b></td>" : "<td>%+.3g</td>", c.difference);
+    tn_text_printf(out, clear ? "<td><b>%+.*f</b></td>" : "<td>%+.*f</td>", digits, c.difference);
     if (isnan(c.low))
       tn_text_append(out, "<td>\xe2\x80\x93</td>");
     else
-      tn_text_printf(out, "<td>%+.3g \xe2\x80\xa6 %+.3g</td>", c.low, c.high);
+      tn_text_printf(out, "<td>%+.*f \xe2\x80\xa6 %+.*f</td>", digits, c.low, digits, c.high);
     tn_text_printf(out, "<td>%u</td></tr>\n", c.pairs);
   }
   tn_html_table_end(out);
@@ -210,6 +225,7 @@ static void put_run(tn_study *s, tn_text *out) {
   if (!record || record->result_count == 0) return;
   if (s->result_count == 0) /* of a run that has not left its results yet */
     for (uint32_t i = 0; i < record->result_count; i++) {
+      if (!strchr(record->results[i].name, '.')) continue; /* seconds and the like */
       tn_study_result *r = tn_grow(&s->results, s->result_count, &s->result_room, sizeof *r);
       *r = (tn_study_result){.name = tn_copy_text(record->results[i].name)};
       s->result_count++;
@@ -243,6 +259,14 @@ void tn_page_results(tn_study *s, tn_text *out) {
   tn_html_grid(out);
   for (uint32_t r = 0; r < s->result_count && r < CHARTS; r++) draw_result(s, &samples, &s->results[r], out);
   tn_html_grid_end(out);
+  if (s->result_count > CHARTS) {
+    tn_html_details(out, "Further figures");
+    tn_html_grid(out);
+    for (uint32_t r = CHARTS; r < s->result_count && r < CHARTS + FURTHER; r++)
+      draw_result(s, &samples, &s->results[r], out);
+    tn_html_grid_end(out);
+    tn_html_details_end(out);
+  }
   free(samples.items);
   tn_html_details(out, s->criterion ? "All settings, all figures" : "All figures");
   put_table(s, out);
@@ -293,46 +317,121 @@ static setting_line line_of(const tn_study *s, const char *arm, const char *key,
   return l;
 }
 
-static void draw_settings(const tn_study *s, const char *key, const char *result, tn_text *out) {
+static int by_value(const void *a, const void *b) {
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* Where the axis ends so that a setting that went wrong does not flatten all others: points much farther from
+ * the best than three quarters of them lie outside, and `outside` names them. */
+static bool limit(const setting_line *lines, size_t count, int direction, double *low, double *high,
+                  tn_text *outside) {
+  double *distances, best = NAN, reach = 0;
+  uint32_t n = 0;
+  size_t most = 0;
+  for (size_t k = 0; k < count; k++) most += lines[k].count;
+  distances = tn_take((most + 1) * sizeof *distances);
+  for (size_t k = 0; k < count; k++)
+    for (size_t i = 0; i < lines[k].count; i++) distances[n++] = lines[k].y[i];
+  best = direction > 0 ? tn_greatest_of(distances, n) : tn_least_of(distances, n);
+  for (uint32_t i = 0; i < n; i++) distances[i] = fabs(distances[i] - best);
+  qsort(distances, n, sizeof *distances, by_value);
+  if (n > 0) reach = 3 * distances[n * 3 / 4];
+  free(distances);
+  if (direction == 0 || n < 4 || !(reach > 0)) return false;
+  *low = INFINITY, *high = -INFINITY;
+  for (size_t k = 0; k < count; k++)
+    for (size_t i = 0; i < lines[k].count; i++) {
+      const double y = lines[k].y[i];
+      if (fabs(y - best) <= reach) {
+        *low = fmin(*low, y), *high = fmax(*high, y);
+        continue;
+      }
+      char number[32];
+      tn_picture_number(number, y);
+      tn_text_printf(outside, "%s%s at %g: %s", outside->size ? ", " : "", lines[k].name, lines[k].x[i],
+                     number);
+    }
+  const double room = 0.12 * (*high - *low);
+  *low -= room, *high += room;
+  return outside->size > 0;
+}
+
+static void draw_settings(const tn_study *s, const char *key, const tn_study_result *result, tn_text *out) {
   tn_svg_series series[64];
   setting_line lines[64];
   size_t count = 0;
-  double least = INFINITY, most = -INFINITY;
+  double least = INFINITY, most = -INFINITY, low = INFINITY, high = -INFINITY, y_low = 0, y_high = 0;
   for (uint32_t g = 0; g < s->group_count && count < 64; g++) {
     bool first = true;
     for (uint32_t k = 0; k < g; k++) first &= strcmp(s->groups[k].arm, s->groups[g].arm) != 0;
     if (!first) continue;
-    setting_line l = line_of(s, s->groups[g].arm, key, result);
+    setting_line l = line_of(s, s->groups[g].arm, key, result->name);
     const bool arms = *s->groups[g].arm != 0;
-    for (size_t i = 0; i < l.count; i++) least = fmin(least, l.x[i]), most = fmax(most, l.x[i]);
+    l.name = arms ? s->groups[g].arm : key;
+    for (size_t i = 0; i < l.count; i++) {
+      least = fmin(least, l.x[i]), most = fmax(most, l.x[i]);
+      low = fmin(low, l.y[i]), high = fmax(high, l.y[i]);
+    }
     lines[count] = l;
-    series[count] = (tn_svg_series){.name = arms ? s->groups[g].arm : result,
-                                    .x = l.x,
-                                    .y = l.y,
-                                    .low = l.low,
-                                    .high = l.high,
-                                    .count = l.count,
-                                    .color = (arms ? l.color : 0) + 1};
-    count++;
+    series[count++] = (tn_svg_series){.name = arms ? l.name : "",
+                                      .x = l.x,
+                                      .y = l.y,
+                                      .low = l.low,
+                                      .high = l.high,
+                                      .count = l.count,
+                                      .color = (arms ? l.color : 0) + 1};
   }
-  tn_html_figure(out, result, "band: \xc2\xb1 1 standard deviation over seeds");
-  const tn_svg_chart chart = {.title = result,
+  const bool log_y = low > 0 && high / low >= 30;
+  tn_text outside = {0}, note = {0};
+  const bool limited = !log_y && limit(lines, count, result->direction, &y_low, &y_high, &outside);
+  tn_text_append(&note, "band: \xc2\xb1 1 standard deviation over seeds");
+  if (limited) tn_text_printf(&note, "; outside: %s", outside.data);
+  tn_html_figure(out, result->name, note.data);
+  const tn_svg_chart chart = {.title = result->name,
                               .x_label = key,
                               .series = series,
                               .series_count = count,
                               .log_x = least > 0 && most / least >= 8,
+                              .log_y = log_y,
                               .width = TN_PAGE_COLUMN,
                               .height = 236,
-                              .plain = true,
-                              .direct = true};
+                              .y_low = limited ? y_low : 0,
+                              .y_high = limited ? y_high : 0,
+                              .plain = true};
   tn_svg_line_chart(&chart, out);
   tn_html_figure_end(out);
+  tn_text_free(&outside);
+  tn_text_free(&note);
   for (size_t k = 0; k < count; k++) {
     free(lines[k].x);
     free(lines[k].y);
     free(lines[k].low);
     free(lines[k].high);
   }
+}
+
+/* The result that settings are chosen by; NULL: none is. */
+static const tn_study_result *criterion_of(const tn_study *s) {
+  for (uint32_t r = 0; s->criterion && r < s->result_count; r++)
+    if (strcmp(s->results[r].name, s->criterion) == 0) return &s->results[r];
+  return NULL;
+}
+
+/* Names of the arms with settings of their own. */
+static void put_arms(const tn_study *s, tn_text *out) {
+  const char *names[64];
+  unsigned colors[64];
+  size_t count = 0;
+  for (uint32_t g = 0; g < s->group_count && count < 64; g++) {
+    char key[96];
+    double value;
+    if (!s->groups[g].shown || !*s->groups[g].arm || !read_variant(s->groups[g].variant, key, &value))
+      continue;
+    colors[count] = s->groups[g].color;
+    names[count++] = s->groups[g].shown_name;
+  }
+  if (count > 1) tn_html_key(out, names, colors, count);
 }
 
 void tn_page_settings(tn_study *s, tn_text *out) {
@@ -347,12 +446,14 @@ void tn_page_settings(tn_study *s, tn_text *out) {
   }
   if (key_count == 0 || s->result_count == 0) return;
   tn_html_section(out, "settings", "Settings", "Final figures over the values that were tried.");
+  put_arms(s, out);
   tn_html_grid(out);
   for (uint32_t k = 0; k < key_count; k++) {
-    if (s->criterion) draw_settings(s, keys[k], s->criterion, out);
+    const tn_study_result *criterion = criterion_of(s);
+    if (criterion) draw_settings(s, keys[k], criterion, out);
     for (uint32_t r = 0, drawn = 0; r < s->result_count && drawn < 2; r++) {
-      if (s->criterion && strcmp(s->results[r].name, s->criterion) == 0) continue;
-      draw_settings(s, keys[k], s->results[r].name, out);
+      if (&s->results[r] == criterion) continue;
+      draw_settings(s, keys[k], &s->results[r], out);
       drawn++;
     }
   }

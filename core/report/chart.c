@@ -27,6 +27,7 @@ typedef struct frame {
   double width, height;
   double left, right, top, bottom; // of the plot
   double edge;                     // px, from the edge of the drawing to what is in it
+  bool limited;                    // points may lie above or below
   bool direct;                     // names stand at the ends of their lines
 } frame;
 
@@ -89,6 +90,9 @@ static void span(frame *f, bool *whole_x) {
     dots &= f->chart->series[k].form == TN_SVG_POINTS || f->chart->series[k].form == TN_SVG_STAIRS;
   tn_axis_span(&f->x, x_low, x_high, dots);
   tn_axis_span(&f->y, y_low, y_high, true);
+  f->limited = f->chart->y_low < f->chart->y_high && tn_axis_takes(&f->y, f->chart->y_low) &&
+               tn_axis_takes(&f->y, f->chart->y_high);
+  if (f->limited) f->y.low = f->chart->y_low, f->y.high = f->chart->y_high;
 }
 
 /* ---- legend ---- */
@@ -237,6 +241,7 @@ static void draw_dots(tn_text *out, const frame *f, size_t k) {
   for (size_t i = 0; i < s->count; i++) {
     if (all ? !visible(f, s, i) : !alone(f, s, i)) continue;
     point p = place(f, s, i);
+    if (p.y < f->top - 1 || p.y > f->bottom + 1) continue;              // beyond the limits
     if (fabs(p.x - last.x) < 0.5 && fabs(p.y - last.y) < 0.5) continue; // hidden by the last dot
     last = p;
     tn_text_printf(out, "<circle class=\"tn-dot tn-f%zu\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>\n",
@@ -366,7 +371,8 @@ static void draw_ends(tn_text *out, const frame *f) {
     while (last > 0 && !visible(f, s, last - 1)) last--;
     if (!in_legend(s) || last == 0) continue;
     point p = place(f, s, last - 1);
-    ends[count++] = (end_label){k, p.x, p.y, p.y};
+    const double y = fmin(fmax(p.y, f->top), f->bottom);
+    ends[count++] = (end_label){k, p.x, y, y};
   }
   qsort(ends, count, sizeof *ends, by_height);
   for (size_t i = 1; i < count; i++) ends[i].at = fmax(ends[i].at, ends[i - 1].at + end_pace);
@@ -439,7 +445,7 @@ static double lay_out(frame *f) {
   f->left = f->edge + widest + 10;
   f->width = fmax(f->width, f->left + 40 + f->edge + 8);
   f->right = f->width - f->edge - 8 - (f->direct ? end_width(chart) + 14 : 0);
-  tn_axis_mark(&f->x, (size_t)fmin((f->right - f->left) / 80, 12), whole_x);
+  tn_axis_mark(&f->x, (size_t)fmin((f->right - f->left) / (chart->plain ? 48 : 80), 12), whole_x);
   f->y.start = f->bottom;
   f->y.stop = f->top;
   f->x.start = f->left + 6; // dots at the ends stay clear of the labels
@@ -459,20 +465,21 @@ void tn_svg_line_chart(const tn_svg_chart *chart, tn_text *out) {
   legend(&f, out, top);
   draw_string(out, "tn-quiet", f.edge, f.top - 16, "start", chart->y_label, tick_size, f.width - 2 * f.edge);
   draw_axes(out, &f);
-  for (size_t k = 0; k < chart->series_count; k++) draw_band(out, &f, k);
-  // A drawing of its own cuts what leaves the plot: pale lines do not count for the axes.
+  // A drawing of its own cuts what leaves the plot: pale lines, and what lies beyond given limits.
+  const double room = f.limited ? 0 : 4;
   tn_text_printf(
       out,
       "<svg class=\"tn-plot\" overflow=\"hidden\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" "
       "viewBox=\"%.1f %.1f %.1f %.1f\">\n",
-      f.left, f.top - 4, f.right - f.left, f.bottom - f.top + 4, f.left, f.top - 4, f.right - f.left,
-      f.bottom - f.top + 4);
+      f.left, f.top - room, f.right - f.left + room, f.bottom - f.top + 2 * room, f.left, f.top - room,
+      f.right - f.left + room, f.bottom - f.top + 2 * room);
   for (size_t k = 0; k < chart->series_count; k++)
     if (chart->series[k].form == TN_SVG_FAINT) draw_line(out, &f, k);
-  tn_svg_close(out);
+  for (size_t k = 0; k < chart->series_count; k++) draw_band(out, &f, k);
   for (size_t k = 0; k < chart->series_count; k++)
     if (chart->series[k].form != TN_SVG_FAINT) draw_line(out, &f, k);
   for (size_t k = 0; k < chart->series_count; k++) draw_stairs(out, &f, k);
+  tn_svg_close(out);
   for (size_t k = 0; k < chart->series_count; k++) draw_dots(out, &f, k);
   draw_string(out, "tn-quiet", (f.left + f.right) / 2, f.bottom + 42, "middle", chart->x_label, tick_size,
               f.right - f.left);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/report/flow.h"
 #include "core/report/layers.h"
 #include "core/report/svg.h"
 
@@ -283,8 +284,7 @@ static double fit(drawing *d) {
     left = fmin(left, d->labels[e].x - d->labels[e].width / 2);
     right = fmax(right, d->labels[e].x + d->labels[e].width / 2);
   }
-  double wanted =
-      d->graph->title && !d->graph->plain ? fmin(tn_svg_text_width(d->graph->title, 18) * 1.08, 600) : 0;
+  double wanted = d->graph->title ? fmin(tn_svg_text_width(d->graph->title, 18) * 1.08, 600) : 0;
   if (left > right) left = right = 0;
   double shift = margin - left + fmax(0, wanted - (right - left)) / 2;
   for (size_t v = 0; v < d->layers.vertex_count; v++) d->layers.vertices[v].x += shift;
@@ -297,7 +297,7 @@ static double fit(drawing *d) {
 }
 
 static void draw(drawing *d, tn_text *out) {
-  bool titled = d->graph->title && *d->graph->title && !d->graph->plain;
+  bool titled = d->graph->title && *d->graph->title;
   d->top = margin + (titled ? title_height : 0);
   place_ports(d, true);
   place_ports(d, false);
@@ -305,7 +305,7 @@ static void draw(drawing *d, tn_text *out) {
   double width = fit(d);
   size_t layers = d->layers.layer_count;
   double height = layers > 0 ? layer_top(d, layers - 1) + box_height + margin : d->top + margin;
-  tn_svg_open(out, width, height, d->graph->title, d->graph->plain);
+  tn_svg_open(out, width, height, d->graph->title, false);
   if (titled) {
     tn_text_printf(out, "<text class=\"tn-title\" x=\"%.1f\" y=\"%.1f\">", margin, margin + 16);
     tn_svg_append_fitted(out, d->graph->title, 18 * 1.08, width - 2 * margin + 1);
@@ -324,6 +324,7 @@ static void draw(drawing *d, tn_text *out) {
 
 bool tn_graph_draw(const tn_graph *graph, tn_text *out, char *error, size_t error_size) {
   if (!check(graph, error, error_size)) return false;
+  if (graph->plain) return tn_flow_draw(graph, out) || fail(error, error_size, "out of memory");
   drawing d = {.graph = graph};
   bool ok = lay_out(&d);
   if (ok) draw(&d, out);

@@ -73,28 +73,36 @@ static void lay_out(grid *g) {
   if (g->low > g->high) g->low = g->high = 0;
   g->left = widest(p->row_labels, p->rows) + 12 + (p->y_label && *p->y_label ? 20 : 0);
   g->cell = fmin((p->width - g->left - 2) / (double)p->columns, cell_most);
-  g->tall = fmin(g->cell, 34);
-  if (g->tall * (double)p->rows < 60) g->tall = fmin(34, 60 / (double)p->rows);
   const double name = widest(p->column_labels, p->columns);
   const bool flat = name < g->cell - 4 || !p->column_labels;
   g->turned = flat ? 0 : name * 0.72 + 4;
+  if (!flat) g->cell = fmin((p->width - g->left - 2 - g->turned * 0.8) / (double)p->columns, cell_most);
+  g->tall = fmin(g->cell, 34);
+  if (g->tall * (double)p->rows < 60) g->tall = fmin(34, 60 / (double)p->rows);
   g->top = (p->x_label && *p->x_label ? 20 : 4) + (flat ? 16 : g->turned + 4);
 }
 
-/* Every n-th label, so that they do not touch. */
-static size_t stride_of(double pace, double need) { return pace >= need ? 1 : (size_t)ceil(need / pace); }
+/* Every n-th label, so that they do not touch; of numbers a round n. */
+static size_t stride_of(double pace, double need, bool numbers) {
+  static const size_t round[] = {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000};
+  const size_t least = pace >= need ? 1 : (size_t)fmin(ceil(need / pace), 1e6);
+  for (size_t i = 0; numbers && i < sizeof round / sizeof *round; i++)
+    if (round[i] >= least) return round[i];
+  return least;
+}
 
 static void draw_labels(tn_text *out, const grid *g) {
   const tn_matrix_picture *p = g->p;
   char room[24];
-  size_t stride = stride_of(g->tall, 13);
+  size_t stride = stride_of(g->tall, 13, !p->row_labels);
   for (size_t i = 0; i < p->rows; i += stride) {
     tn_text_printf(out, "<text class=\"tn-quiet\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">", g->left - 7,
                    g->top + ((double)i + 0.5) * g->tall + 4);
     tn_svg_append_fitted(out, label_of(p->row_labels, i, room), label_size, label_most);
     tn_text_append(out, "</text>\n");
   }
-  stride = stride_of(g->cell, g->turned > 0 ? 13 : widest(p->column_labels, p->columns) + 6);
+  stride =
+      stride_of(g->cell, g->turned > 0 ? 13 : widest(p->column_labels, p->columns) + 6, !p->column_labels);
   for (size_t j = 0; j < p->columns; j += stride) {
     const double x = g->left + ((double)j + 0.5) * g->cell, y = g->top - 6;
     if (g->turned > 0)
@@ -122,6 +130,18 @@ static void draw_labels(tn_text *out, const grid *g) {
   }
 }
 
+/* The number with as many digits as fit into a cell; "" if none do. */
+static void fit_number(const grid *g, double value, char number[32]) {
+  if (g->tall < 14 || !isfinite(value)) {
+    *number = 0;
+    return;
+  }
+  tn_picture_number(number, value);
+  for (int digits = 3; digits > 0 && tn_svg_text_width(number, number_size) > g->cell - 3; digits--)
+    snprintf(number, 32, "%.*g", digits, value);
+  if (tn_svg_text_width(number, number_size) > g->cell - 3) *number = 0;
+}
+
 static void draw_cell(tn_text *out, const grid *g, size_t i, size_t j) {
   const double value = at(g, i, j), x = g->left + (double)j * g->cell, y = g->top + (double)i * g->tall;
   const shade s = shade_of(g, i, j);
@@ -139,8 +159,8 @@ static void draw_cell(tn_text *out, const grid *g, size_t i, size_t j) {
   const double sum = g->p->confusion ? row_sum(g, i) : 0;
   if (sum > 0 && isfinite(value)) tn_text_printf(out, " (%.1f %% of the row)", 100 * value / sum);
   tn_text_append(out, "</title>");
-  const bool quiet = g->p->confusion && value == 0;
-  if (isfinite(value) && !quiet && g->tall >= 14 && tn_svg_text_width(number, number_size) < g->cell - 3)
+  fit_number(g, value, number);
+  if (*number && !(g->p->confusion && value == 0))
     tn_text_printf(out, "<text class=\"tn-num%s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>",
                    s.opacity > 0.55 ? " tn-on" : "", x + g->cell / 2, y + g->tall / 2 + 4, number);
   tn_text_append(out, "</g>\n");
@@ -185,10 +205,10 @@ static void draw_scale(tn_text *out, const grid *g, double top) {
         width / STEPS, height);
   }
   char text[32];
-  tn_picture_number(text, low);
+  snprintf(text, sizeof text, "%.2g", low);
   tn_text_printf(out, "\n<text class=\"tn-quiet\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>",
                  g->left - 7, top + 9, text);
-  tn_picture_number(text, high);
+  snprintf(text, sizeof text, "%.2g", high);
   tn_text_printf(out, "<text class=\"tn-quiet\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", g->left + width + 7,
                  top + 9, text);
 }

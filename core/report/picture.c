@@ -117,11 +117,13 @@ void tn_picture_strips(const char *title, const tn_strip *strips, size_t count, 
       if (fabs(strips[k].values[i]) <= 1e300)
         low = fmin(low, strips[k].values[i]), high = fmax(high, strips[k].values[i]);
   }
-  tn_axis axis = {.start = left + 18, .stop = width - right - 8};
-  tn_axis_span(&axis, low, high, false);
-  const double room = (axis.high - axis.low) * 0.04; /* dots stay clear of the edges */
+  tn_axis axis = {.start = left + 18,
+                  .stop = width - right - 8,
+                  .logarithmic = low > 1e-140 && high / low >= 30 && high < 1e140};
+  tn_axis_span(&axis, low, high, axis.logarithmic);
+  const double room = axis.logarithmic ? 0 : (axis.high - axis.low) * 0.04; /* dots stay clear of the edges */
   axis.low -= room, axis.high += room;
-  tn_axis_mark(&axis, (size_t)fmax(2, (axis.stop - axis.start) / 74), false);
+  tn_axis_mark(&axis, (size_t)fmax(2, (axis.stop - axis.start) / 50), false);
   const double bottom = (double)count * line + 4;
   tn_svg_open(out, width, bottom + 22, title, true);
   put_grid(out, &axis, 2, bottom);
@@ -163,7 +165,7 @@ void tn_picture_ridges(const char *title, const char *x_label, const tn_ridge *r
   }
   tn_axis axis = {.start = left, .stop = width - 10};
   tn_axis_span(&axis, fmax(low, -1e300), fmin(high, 1e300), false);
-  tn_axis_mark(&axis, (size_t)fmax(2, (axis.stop - axis.start) / 80), false);
+  tn_axis_mark(&axis, (size_t)fmax(2, (axis.stop - axis.start) / 55), false);
   const bool named = x_label && *x_label;
   const double bottom = peak + pace * (double)count;
   tn_svg_open(out, width, bottom + (named ? 40 : 22), title, true);

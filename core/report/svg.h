@@ -42,7 +42,8 @@ typedef struct tn_svg_chart {
   double width, height; /* pixels; 0: 860 and 480. Legend lines beyond the first add to the height */
   /* For a page (html.h): without style, title and background, and with the values for its script. */
   bool plain;
-  bool direct; /* names at the right ends of their lines, not in a legend */
+  double y_low, y_high; /* the axis ends there, and lines are cut; y_low >= y_high: as the data need */
+  bool direct;          /* names at the right ends of their lines, not in a legend */
 } tn_svg_chart;
 
 /* Appends the chart. Memory is the only failure: see tn_text. */
