@@ -46,6 +46,7 @@
   function read(group) {
     return {
       name: group.dataset.n,
+      x: group.dataset.x,
       color: group.dataset.c,
       free: group.dataset.free !== undefined,
       points: group.dataset.p.split(' ').filter(Boolean).map(function (point) { return point.split(','); })
@@ -65,9 +66,9 @@
     return found.filter(Boolean).sort(function (a, b) { return a.distance - b.distance; })[0];
   }
 
-  function describe(svg, rows) {
+  function describe(rows) {
     tip.textContent = '';
-    add(tip, 'div', (svg.dataset.x || 'x') + ' ' + rows[0].point[2]);
+    add(tip, 'div', rows[0].line.x + ' ' + rows[0].point[2]);
     var table = add(tip, 'table');
     rows.forEach(function (row) {
       var tr = add(table, 'tr'), name = add(tr, 'td');
@@ -110,7 +111,7 @@
         rows.sort(function (a, b) { return a.point[1] - b.point[1]; });
         cross(svg, at);
       }
-      describe(svg, rows);
+      describe(rows);
       show(event);
     }
 

@@ -111,7 +111,9 @@ static void read_cells(tn_study *s, const char *directory, const char *place, co
                *state = text_of(cell, "outcome");
     snprintf(path, sizeof path, "%s/%s", directory, text_of(cell, "directory"));
     const json_t *seed = json_object_get(cell, "seed");
-    add_run(s, path, *label ? label : arm, group_of(s, place, arm, text_of(cell, "variant")),
+    char name[400];
+    snprintf(name, sizeof name, "%.190s%s%.190s", arm, *arm && *label ? " " : "", label);
+    add_run(s, path, *name ? name : "the cell", group_of(s, place, arm, text_of(cell, "variant")),
             json_is_integer(seed) ? json_integer_value(seed) : -1, *state ? state : NULL);
   }
   s->sweep = true;

@@ -402,6 +402,8 @@ static void draw_values(tn_text *out, const frame *f, size_t k) {
   tn_text_printf(out, "<g data-c=\"%zu\"%s data-n=\"", color_of(f, k) % TN_SVG_COLORS,
                  free_points ? " data-free=\"1\"" : "");
   tn_text_append_xml(out, s->name);
+  tn_text_append(out, "\" data-x=\"");
+  tn_text_append_xml(out, f->chart->x_label ? f->chart->x_label : "x");
   tn_text_append(out, "\" data-p=\"");
   const size_t stride = 1 + (s->count - 1) / MOST;
   for (size_t i = (s->count - 1) % stride; i < s->count; i += stride) {

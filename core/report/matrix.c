@@ -137,7 +137,7 @@ static void fit_number(const grid *g, double value, char number[32]) {
     return;
   }
   tn_picture_number(number, value);
-  for (int digits = 3; digits > 0 && tn_svg_text_width(number, number_size) > g->cell - 3; digits--)
+  for (int digits = 3; digits > 0 && tn_svg_text_width(number, number_size) > g->cell - 8; digits--)
     snprintf(number, 32, "%.*g", digits, value);
   if (tn_svg_text_width(number, number_size) > g->cell - 3) *number = 0;
 }

@@ -109,17 +109,24 @@ static double mean_of(const tn_strip *s, double *deviation, size_t *finite) {
 
 void tn_picture_strips(const char *title, const tn_strip *strips, size_t count, double width, tn_text *out) {
   static const double line = 30;
-  double low = INFINITY, high = -INFINITY, left = 0, right = 0;
+  double low = INFINITY, high = -INFINITY, left = 0, right = 0, widest_low = INFINITY,
+         widest_high = -INFINITY;
   for (size_t k = 0; k < count; k++) {
     left = fmax(left, fmin(tn_svg_text_width(strips[k].label, label_size) * 1.04, label_most));
     if (strips[k].text) right = fmax(right, tn_svg_text_width(strips[k].text, label_size) * 1.04 + 12);
     for (size_t i = 0; i < strips[k].count; i++)
       if (fabs(strips[k].values[i]) <= 1e300)
         low = fmin(low, strips[k].values[i]), high = fmax(high, strips[k].values[i]);
+    double deviation;
+    size_t finite;
+    const double mean = mean_of(&strips[k], &deviation, &finite);
+    if (finite > 1)
+      widest_low = fmin(widest_low, mean - deviation), widest_high = fmax(widest_high, mean + deviation);
   }
   tn_axis axis = {.start = left + 18,
                   .stop = width - right - 8,
                   .logarithmic = low > 1e-140 && high / low >= 30 && high < 1e140};
+  if (!axis.logarithmic) low = fmin(low, widest_low), high = fmax(high, widest_high);
   tn_axis_span(&axis, low, high, axis.logarithmic);
   const double room = axis.logarithmic ? 0 : (axis.high - axis.low) * 0.04; /* dots stay clear of the edges */
   axis.low -= room, axis.high += room;

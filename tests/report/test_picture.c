@@ -132,7 +132,7 @@ Test(picture, page_charts_carry_their_values_and_no_style) {
       &out);
   expect_sane();
   cr_assert(!strstr(out.data, "<style>") && !strstr(out.data, "tn-ground"));
-  EXPECT_CONTAINS(out.data, "data-n=\"a\" data-p=\"");
+  EXPECT_CONTAINS(out.data, "data-n=\"a\" data-x=\"x\" data-p=\"");
   EXPECT_CONTAINS(out.data, ",10,2,1,3 "); /* x, y, low, high of the second point */
   EXPECT_CONTAINS(out.data, "data-free=\"1\" data-n=\"b&lt;\"");
   EXPECT_INT(count("class=\"tn-end\""), 2);
