@@ -9,7 +9,7 @@
 
 typedef struct tn_study_run {
   char *directory;
-  char *label; /* "seed=2,lion.lr=1e-3", or the directory */
+  char *label; /* "lion seed=2,method.lr=1e-3", or the directory */
   uint32_t group;
   int64_t seed; /* -1: not known */
   char *state;  /* "finished", "running", "pending", "not finished" or why it failed */
