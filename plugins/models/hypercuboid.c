@@ -14,8 +14,6 @@
 #include "path.h"
 #include <tenon/supernet.h>
 
-enum { CUBE_WIDTHS = 16 };
-
 struct cube {
   const char *input, *output_field;
   tn_integers widths;
@@ -31,7 +29,7 @@ struct cube {
   struct operation *operations; /* (layers, entries) */
   struct conv stem;
   struct unit_norm stem_norm;
-  struct sharp_sep_conv last[CUBE_WIDTHS];
+  struct sharp_sep_conv last[GRID_WIDTHS];
   struct linear head;
   uint32_t alpha, gate;
   const char *output_name;
@@ -54,8 +52,8 @@ static const tn_param cube_params[] = {
 static tn_status cube_create(void *self) {
   struct cube *net = self;
   const int64_t widths = net->widths.count;
-  if (widths < 1 || widths > CUBE_WIDTHS)
-    return tn_fail(TN_ERROR_INVALID, "expected 1 to %d widths, got %d", CUBE_WIDTHS, (int)widths);
+  if (widths < 1 || widths > GRID_WIDTHS)
+    return tn_fail(TN_ERROR_INVALID, "expected 1 to %d widths, got %d", GRID_WIDTHS, (int)widths);
   for (int64_t i = 1; i < widths; i++)
     if (net->widths.items[i] <= net->widths.items[i - 1])
       return tn_fail(TN_ERROR_INVALID, "expected growing widths, got %d after %d", (int)net->widths.items[i],
@@ -131,8 +129,8 @@ static tn_status cube_declare(void *self, const tn_spec *inputs, tn_declaration 
 
 /* The inputs of a sublayer in the forms that operations want, each made when it is first wanted. */
 struct forms {
-  tn_tensor *x[CUBE_WIDTHS]; /* NULL: nothing leads here */
-  tn_tensor *positive[CUBE_WIDTHS], *windows[CUBE_WIDTHS][2];
+  tn_tensor *x[GRID_WIDTHS]; /* NULL: nothing leads here */
+  tn_tensor *positive[GRID_WIDTHS], *windows[GRID_WIDTHS][2];
 };
 
 static tn_tensor *apply_entry(const struct operation *op, tn_model_call *call, struct forms *h, int64_t i,
@@ -168,7 +166,7 @@ static tn_status cube_apply(void *self, tn_model_call *call) {
   mix = tn_reshape(mix, TN_SHAPE(net->layers * net->entries));
   tn_tensor *stem =
       unit_norm_apply(&net->stem_norm, call, conv_apply(&net->stem, call->params, image), NULL, NULL, false);
-  tn_tensor *state[CUBE_WIDTHS], *weights = tn_stop_gradient(tn_softmax(alpha, 1));
+  tn_tensor *state[GRID_WIDTHS], *weights = tn_stop_gradient(tn_softmax(alpha, 1));
   if (tn_failed()) return tn_outcome();
   for (int64_t i = 0, first = 0; i < net->widths.count; first += net->widths.items[i++])
     state[i] = tn_slice(stem, 1, first, first + net->widths.items[i]);

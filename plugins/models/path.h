@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <tenon/random.h>
 
-enum { PATH_MOST = 64, PATH_WIDTH = 1 << 16 }; /* sublayers; channels */
+enum { PATH_MOST = 64, PATH_WIDTH = 1 << 16, GRID_WIDTHS = 16 }; /* sublayers; channels; S */
 
 /* ---- names of operations that may change the width ---- */
 
@@ -106,7 +106,7 @@ static inline tn_status path_parse(const char *text, struct path *path) {
 
 /* Weights w[((k S + i) S + j) P + o] of operation o from width i to width j in sublayer k. */
 struct grid {
-  int64_t layers, widths, operations; /* K, S, P */
+  int64_t layers, widths, operations; /* K, S, P; at most PATH_MOST, GRID_WIDTHS */
   const double *w;
 };
 struct route {
@@ -137,9 +137,8 @@ static inline void grid_heaviest(const struct grid *g, int64_t k, const int64_t 
  *   best_0(i) = 0, best_{k+1}(j) = max_{i,o} best_k(i) + w_k(i, j, o)
  * Of equals the lower (i, o), and the lower last width. */
 static inline void route_longest(const struct grid *g, struct route *route) {
-  enum { MOST = 16 };
-  int64_t from[PATH_MOST][MOST], operation[PATH_MOST][MOST];
-  double best[MOST] = {0}, next[MOST];
+  int64_t from[PATH_MOST][GRID_WIDTHS] = {{0}}, operation[PATH_MOST][GRID_WIDTHS] = {{0}};
+  double best[GRID_WIDTHS] = {0}, next[GRID_WIDTHS] = {0};
   for (int64_t k = 0; k < g->layers; k++) {
     for (int64_t j = 0; j < g->widths; j++) {
       next[j] = -INFINITY;

@@ -169,6 +169,20 @@ Test(paths, sharp_cells_differ_in_dilated_convolutions_alone) {
   /* four operations: depthwise 9 c, pointwise c c, normalisation 2 c; cells of 4 and 8 channels */
   EXPECT_INT(sizes[1][1] - sizes[1][0], 2 * (9 * 4 + 16 + 8) + 2 * (9 * 8 + 64 + 16));
 }
+/* DARTS V2 has 3,349,342 parameters; a second half in the only dilated convolution of its normal cells, six
+ * each of 36, 72 and 144 channels, makes the paper's 3.5 million of "DARTS + SSC". */
+Test(paths, the_published_cell_with_sharp_blocks_has_its_parameters) {
+  const tn_component *m = open_model(
+      "float32",
+      "use = model.genotype_net\nblock = sharp\ngenotype = normal = sep_conv_3x3:0 sep_conv_3x3:1 "
+      "sep_conv_3x3:0 sep_conv_3x3:1 sep_conv_3x3:1 skip_connect:0 skip_connect:0 dil_conv_3x3:2, reduce = "
+      "max_pool_3x3:0 max_pool_3x3:1 skip_connect:2 max_pool_3x3:1 max_pool_3x3:0 skip_connect:2 "
+      "skip_connect:2 max_pool_3x3:1",
+      &images);
+  int64_t more = 0;
+  for (int64_t c = 36; c <= 144; c *= 2) more += 6 * (9 * c + c * c + 2 * c);
+  EXPECT_INT(size_of(m), 3349342 + more);
+}
 Test(paths, the_first_input_of_sharp_cells_is_taken_as_it_is) {
 #define FIRST "use = model.darts_supernet\nchannels = 4\ncells = 2\nreductions = 1\nnodes = 1\n"
   const tn_component *m = open_model("float64", FIRST "ops = sharp\nstem_multiplier = 1", &images);
