@@ -5,6 +5,7 @@
 #include <tenon/comm.h>
 #include <tenon/communicator.h>
 #include <tenon/component.h>
+#include <tenon/cost.h>
 #include <tenon/data.h>
 #include <tenon/dataset.h>
 #include <tenon/embed.h>
@@ -312,6 +313,9 @@ _Static_assert(sizeof(tn_conv) >= 56, "tn_conv");
 _Static_assert(offsetof(tn_conv, groups) == 48 && sizeof(((tn_conv *)0)->groups) == 8, "tn_conv.groups");
 _Static_assert(offsetof(tn_conv, padding) == 16 && sizeof(((tn_conv *)0)->padding) == 16, "tn_conv.padding");
 _Static_assert(offsetof(tn_conv, stride) == 0 && sizeof(((tn_conv *)0)->stride) == 16, "tn_conv.stride");
+_Static_assert(offsetof(tn_cost, macs) == 8 && sizeof(((tn_cost *)0)->macs) == 8, "tn_cost.macs");
+_Static_assert(sizeof(tn_cost) >= 16, "tn_cost");
+_Static_assert(offsetof(tn_cost, size) == 0 && sizeof(((tn_cost *)0)->size) == 4, "tn_cost.size");
 _Static_assert(offsetof(tn_count, fraction) == 8 && sizeof(((tn_count *)0)->fraction) == 8, "tn_count.fraction");
 _Static_assert(sizeof(tn_count) >= 16, "tn_count");
 _Static_assert(offsetof(tn_count, number) == 0 && sizeof(((tn_count *)0)->number) == 8, "tn_count.number");
@@ -518,11 +522,13 @@ _Static_assert(offsetof(tn_metric, size) == 0 && sizeof(((tn_metric *)0)->size) 
 _Static_assert(offsetof(tn_metric, update) == 16 && sizeof(((tn_metric *)0)->update) == 8, "tn_metric.update");
 _Static_assert(offsetof(tn_metric, values) == 24 && sizeof(((tn_metric *)0)->values) == 8, "tn_metric.values");
 _Static_assert(offsetof(tn_metric_probe, data) == 32 && sizeof(((tn_metric_probe *)0)->data) == 8, "tn_metric_probe.data");
-_Static_assert(sizeof(tn_metric_probe) >= 56, "tn_metric_probe");
+_Static_assert(sizeof(tn_metric_probe) >= 72, "tn_metric_probe");
 _Static_assert(offsetof(tn_metric_probe, loss) == 24 && sizeof(((tn_metric_probe *)0)->loss) == 8, "tn_metric_probe.loss");
 _Static_assert(offsetof(tn_metric_probe, model) == 8 && sizeof(((tn_metric_probe *)0)->model) == 8, "tn_metric_probe.model");
 _Static_assert(offsetof(tn_metric_probe, params) == 16 && sizeof(((tn_metric_probe *)0)->params) == 8, "tn_metric_probe.params");
 _Static_assert(offsetof(tn_metric_probe, reserved) == 4 && sizeof(((tn_metric_probe *)0)->reserved) == 4, "tn_metric_probe.reserved");
+_Static_assert(offsetof(tn_metric_probe, row_count) == 64 && sizeof(((tn_metric_probe *)0)->row_count) == 8, "tn_metric_probe.row_count");
+_Static_assert(offsetof(tn_metric_probe, rows) == 56 && sizeof(((tn_metric_probe *)0)->rows) == 8, "tn_metric_probe.rows");
 _Static_assert(offsetof(tn_metric_probe, size) == 0 && sizeof(((tn_metric_probe *)0)->size) == 4, "tn_metric_probe.size");
 _Static_assert(offsetof(tn_metric_probe, subject) == 48 && sizeof(((tn_metric_probe *)0)->subject) == 8, "tn_metric_probe.subject");
 _Static_assert(offsetof(tn_metric_probe, transforms) == 40 && sizeof(((tn_metric_probe *)0)->transforms) == 8, "tn_metric_probe.transforms");
