@@ -117,7 +117,6 @@ static tn_status stage_step(void *self) {
   return status;
 }
 
-/* Metrics over the rows held out. */
 static tn_status measure_batch(struct stage *stage, const int64_t *index, int64_t count,
                                const tn_progress *progress) {
   tn_fields *inputs = tn_fields_new(), *outputs = tn_fields_new();
@@ -129,27 +128,47 @@ static tn_status measure_batch(struct stage *stage, const int64_t *index, int64_
   return status < 0 ? status : tn_outcome();
 }
 
-static tn_status measure(struct stage *stage) {
-  const tn_search_setting *setting = &stage->setting;
+static tn_status accumulate(struct stage *stage, int64_t rows) {
   tn_progress progress;
   stage_progress(stage, &progress);
   progress.mode = TN_EVALUATE;
-  int64_t rows = setting->validation_count;
-  if (tn_smoke() && rows > 64) rows = 64;
-  for (uint32_t m = 0; m < stage->metrics.count; m++) tn_metric_reset(stage->metrics.items[m]);
   tn_status status = TN_OK;
   const bool recording = tn_record(false);
   for (int64_t first = 0; status >= 0 && first < rows; first += stage->evaluation_batch) {
     const int64_t left = rows - first;
     tn_scope_open();
-    status = measure_batch(stage, setting->validation_rows + first,
+    status = measure_batch(stage, stage->setting.validation_rows + first,
                            left < stage->evaluation_batch ? left : stage->evaluation_batch, &progress);
     tn_scope_close();
   }
   tn_record(recording);
+  return status;
+}
+
+/* Metrics over the rows held out. */
+static tn_status measure(struct stage *stage) {
+  const tn_references *metrics = &stage->metrics;
+  int64_t rows = stage->setting.validation_count;
+  if (tn_smoke() && rows > 64) rows = 64;
+  const tn_metric_probe probe = {.size = sizeof probe,
+                                 .model = stage->model,
+                                 .params = tn_parameters(stage->model),
+                                 .loss = stage->loss,
+                                 .data = stage->data,
+                                 .transforms = &stage->transforms,
+                                 .subject = stage->search,
+                                 .rows = stage->setting.validation_rows,
+                                 .row_count = rows};
+  bool accumulates = false;
+  for (uint32_t m = 0; m < metrics->count; m++) {
+    tn_metric_reset(metrics->items[m]);
+    accumulates = accumulates || tn_metric_accumulates(metrics->items[m]);
+  }
   struct figures figures;
   figures_start(&figures);
-  if (status >= 0) status = figures_metrics(&figures, "", &stage->metrics, false);
+  tn_status status = accumulates ? accumulate(stage, rows) : TN_OK;
+  for (uint32_t m = 0; status >= 0 && m < metrics->count; m++)
+    status = figures_measure(&figures, metrics->items[m], &probe);
   for (uint32_t i = 0; status >= 0 && i < figures.count; i++)
     tn_emit_result(figures.values[i].name, figures.values[i].value);
   return status;

@@ -495,11 +495,13 @@ _Static_assert(offsetof(tn_metric, size) == 0 && sizeof(((tn_metric *)0)->size) 
 _Static_assert(offsetof(tn_metric, update) == 16 && sizeof(((tn_metric *)0)->update) == 8, "tn_metric.update");
 _Static_assert(offsetof(tn_metric, values) == 24 && sizeof(((tn_metric *)0)->values) == 8, "tn_metric.values");
 _Static_assert(offsetof(tn_metric_probe, data) == 32 && sizeof(((tn_metric_probe *)0)->data) == 8, "tn_metric_probe.data");
-_Static_assert(sizeof(tn_metric_probe) >= 56, "tn_metric_probe");
+_Static_assert(sizeof(tn_metric_probe) >= 72, "tn_metric_probe");
 _Static_assert(offsetof(tn_metric_probe, loss) == 24 && sizeof(((tn_metric_probe *)0)->loss) == 8, "tn_metric_probe.loss");
 _Static_assert(offsetof(tn_metric_probe, model) == 8 && sizeof(((tn_metric_probe *)0)->model) == 8, "tn_metric_probe.model");
 _Static_assert(offsetof(tn_metric_probe, params) == 16 && sizeof(((tn_metric_probe *)0)->params) == 8, "tn_metric_probe.params");
 _Static_assert(offsetof(tn_metric_probe, reserved) == 4 && sizeof(((tn_metric_probe *)0)->reserved) == 4, "tn_metric_probe.reserved");
+_Static_assert(offsetof(tn_metric_probe, row_count) == 64 && sizeof(((tn_metric_probe *)0)->row_count) == 8, "tn_metric_probe.row_count");
+_Static_assert(offsetof(tn_metric_probe, rows) == 56 && sizeof(((tn_metric_probe *)0)->rows) == 8, "tn_metric_probe.rows");
 _Static_assert(offsetof(tn_metric_probe, size) == 0 && sizeof(((tn_metric_probe *)0)->size) == 4, "tn_metric_probe.size");
 _Static_assert(offsetof(tn_metric_probe, subject) == 48 && sizeof(((tn_metric_probe *)0)->subject) == 8, "tn_metric_probe.subject");
 _Static_assert(offsetof(tn_metric_probe, transforms) == 40 && sizeof(((tn_metric_probe *)0)->transforms) == 8, "tn_metric_probe.transforms");
