@@ -15,7 +15,7 @@ struct stage {
   tn_references transforms, metrics;
   tn_count train, validation, batch;
   double epochs;
-  int64_t steps, evaluation_batch;
+  int64_t steps, evaluation_batch, derive_every;
 
   tn_search_setting setting;
   int64_t *rows; /* a random order of all; training rows first, then validation rows */
@@ -43,6 +43,8 @@ static const tn_param stage_params[] = {
     TN_INTEGER(struct stage, watch_every, "10", 1, 1e15, "steps", "how often"),
     TN_REFERENCES(struct stage, metrics, 0, TN_METRIC, "", "measured on the validation rows at the end"),
     TN_INTEGER(struct stage, evaluation_batch, "500", 1, 1 << 20, "rows", "rows a batch there"),
+    TN_INTEGER(struct stage, derive_every, "0", 0, 1e15, "steps",
+               "how often the genotype found so far is told to observers; 0: at the end only"),
 };
 
 static tn_status stage_check(void *self) {
@@ -116,12 +118,27 @@ static void stage_progress(void *self, tn_progress *progress) {
                             .epochs = (double)stage->setting.steps / batches};
 }
 
+static tn_status tell_genotype(const struct stage *stage, const tn_progress *progress, char **genotype) {
+  const tn_status status = tn_search_derive(stage->search, genotype);
+  if (status < 0) return status;
+  tn_event event = tn_event_of(TN_EVENT_TEXT, "genotype");
+  event.text = *genotype;
+  event.progress = *progress;
+  tn_emit(&event);
+  return TN_OK;
+}
+
 static tn_status stage_step(void *self) {
   struct stage *stage = self;
   tn_progress progress;
   stage_progress(stage, &progress);
-  const tn_status status = tn_search_step(stage->search, &progress);
+  tn_status status = tn_search_step(stage->search, &progress);
   stage->step++;
+  if (status != TN_OK || stage->derive_every == 0 || stage->step % stage->derive_every != 0) return status;
+  char *genotype = NULL;
+  stage_progress(stage, &progress);
+  status = tell_genotype(stage, &progress, &genotype);
+  tn_free(genotype);
   return status;
 }
 
@@ -185,14 +202,11 @@ static tn_status measure(struct stage *stage) {
 static tn_status stage_end(void *self) {
   struct stage *stage = self;
   char *genotype = NULL;
-  tn_status status = tn_search_derive(stage->search, &genotype);
+  tn_progress progress;
+  stage_progress(stage, &progress);
+  tn_status status = tell_genotype(stage, &progress, &genotype);
   if (status >= 0) status = tn_publish_text("genotype", genotype);
-  if (status >= 0) {
-    tn_event event = tn_event_of(TN_EVENT_TEXT, "genotype");
-    event.text = genotype;
-    tn_emit(&event);
-    if (stage->metrics.count > 0) status = measure(stage);
-  }
+  if (status >= 0 && stage->metrics.count > 0) status = measure(stage);
   tn_free(genotype);
   return status;
 }
