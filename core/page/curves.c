@@ -14,7 +14,7 @@
 #include "core/report/svg.h"
 #include "core/sweep/statistics.h"
 
-enum { BINS = 64, EXACT_MOST = 240, RAW_GROUPS = 3 };
+enum { BINS = 64, EXACT_MOST = 100, RAW_GROUPS = 3 };
 static const double name_most = 96, name_size = 12; /* px, of names at the ends of lines */
 static const char validation[] = "validation_";
 

@@ -69,7 +69,10 @@ static void put_counts(const tn_study *s, tn_text *out) {
   const uint32_t arms = count_arms(s), seeds = count_seeds(s);
   tn_text_printf(out, "<span><b>%u</b> runs</span>\n", s->run_count);
   if (arms > 1)
-    tn_text_printf(out, "<span><b>%u</b> %s</span>\n", arms, s->several ? "directories or arms" : "arms");
+    tn_text_printf(out, "<span><b>%u</b> %s</span>\n", arms,
+                   !s->several ? "arms"
+                   : s->sweep  ? "directories and arms"
+                               : "directories");
   if (s->group_count > arms) tn_text_printf(out, "<span><b>%u</b> settings</span>\n", s->group_count);
   tn_text_printf(out, "<span><b>%u</b> %s</span>\n", seeds, seeds == 1 ? "seed" : "seeds");
 }

@@ -386,7 +386,7 @@ static void draw_ends(tn_text *out, const frame *f) {
     tn_text_printf(out, "<path class=\"tn-lead tn-c%zu\" d=\"M%.1f %.1fL%.1f %.1f\"/>",
                    color_of(f, ends[i].series) % TN_SVG_COLORS, ends[i].x + 2, ends[i].y, x - 3, ends[i].at);
     tn_text_printf(out, "<text class=\"tn-end\" x=\"%.1f\" y=\"%.1f\">", x, ends[i].at + 4);
-    tn_svg_append_fitted(out, f->chart->series[ends[i].series].name, tick_size, end_widest);
+    tn_svg_append_middle(out, f->chart->series[ends[i].series].name, tick_size, end_widest);
     tn_text_append(out, "</text>\n");
   }
 }

@@ -24,6 +24,8 @@ static void note(tn_event_file *f, const char *format, ...) {
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
+  for (char *c = text; *c; c++)
+    if ((unsigned char)*c < 0x20) *c = ' '; // a name in the file may hold a newline
   *(char **)tn_grow(&f->notes, f->note_count, &f->note_room, sizeof *f->notes) = tn_copy_text(text);
   f->note_count++;
 }

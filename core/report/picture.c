@@ -28,7 +28,7 @@ void tn_picture_number(char text[32], double value) {
 static void put_text(tn_text *out, const char *classes, double x, double y, const char *anchor,
                      const char *text, double width) {
   tn_text_printf(out, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", classes, x, y, anchor);
-  tn_svg_append_fitted(out, text, label_size, width);
+  tn_svg_append_middle(out, text, label_size, width);
   tn_text_append(out, "</text>\n");
 }
 

@@ -2,6 +2,7 @@
 #include "core/report/svg.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char style[] =
@@ -118,4 +119,29 @@ void tn_svg_append_fitted(tn_text *out, const char *string, double size, double 
     tn_text_append_xml(out, one);
   }
   tn_text_append(out, "\xe2\x80\xa6");
+}
+
+void tn_svg_append_middle(tn_text *out, const char *string, double size, double width) {
+  if (tn_svg_text_width(string, size) <= width) {
+    tn_text_append_xml(out, string);
+    return;
+  }
+  const double room = width * 1000 / size - 1000; // the ellipsis is one em wide
+  double used = 0;
+  const char *end = string;
+  while (*end) { // the first part takes two fifths
+    const char *next = end;
+    const double more = character_width(tn_text_next_character(&next));
+    if (used + more > 0.4 * room) break;
+    used += more;
+    end = next;
+  }
+  const char *rest = end;
+  while (*rest && used + tn_svg_text_width(rest, 1000) > room) tn_text_next_character(&rest);
+  char *first = strndup(string, (size_t)(end - string));
+  if (!first) out->failed = true;
+  tn_text_append_xml(out, first);
+  tn_text_append(out, "\xe2\x80\xa6");
+  tn_text_append_xml(out, rest);
+  free(first);
 }

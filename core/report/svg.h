@@ -60,4 +60,7 @@ double tn_svg_text_width(const char *string, double size);
 /* Appends a string as XML, cut with an ellipsis where it is wider than `width` pixels. */
 void tn_svg_append_fitted(tn_text *out, const char *string, double size, double width);
 
+/* The same, cut in the middle: names of runs differ at their ends. */
+void tn_svg_append_middle(tn_text *out, const char *string, double size, double width);
+
 #endif

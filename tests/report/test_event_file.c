@@ -182,6 +182,11 @@ Test(event_file, wrong_lines_are_noted_and_the_others_stay) {
   EXPECT_TEXT(file.notes[9], "line 11 is cut off: the run was writing it, or was killed");
 }
 
+Test(event_file, notes_are_one_line_whatever_names_hold) {
+  read_text("{\"type\":\"graph\",\"name\":\"two\\nlines\"}\n");
+  EXPECT_TEXT(file.notes[0], "line 1: graph 'two lines' is not whole; it needs a text");
+}
+
 Test(event_file, many_wrong_lines_are_counted) {
   char text[400] = "";
   for (int i = 0; i < 40; i++) strcat(text, "x\n");
