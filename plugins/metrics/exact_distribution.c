@@ -12,6 +12,7 @@
  * true_hypervolume, of the true front above 0. */
 #include "front.h"
 #include <stdio.h>
+#include "plugins/environments/graph.h"
 #include "plugins/environments/rollout.h"
 #include <tenon/metric.h>
 
@@ -58,102 +59,6 @@ static tn_status exact_distribution_update(void *self, const tn_fields *fields) 
 static tn_status exact_distribution_values(void *self, tn_metric_sink *sink) {
   (void)self, (void)sink;
   return TN_OK;
-}
-
-/* ---- the graph ---- */
-
-struct edge {
-  int64_t from, to; /* states; to: ~object where it ends */
-  int64_t action;
-};
-struct graph {
-  int64_t width, states, objects, edges, levels;
-  int64_t *level;   /* (levels + 1): where each begins */
-  double *rows;     /* (states, width), level by level */
-  double *ends;     /* (objects, width) */
-  struct edge *edge;
-  int64_t state_room, object_room, edge_room, level_room;
-};
-static void graph_close(struct graph *g) {
-  tn_free(g->level);
-  tn_free(g->rows);
-  tn_free(g->ends);
-  tn_free(g->edge);
-}
-
-/* Makes room for one more in an array of `size` bytes an element. */
-static bool room_for(void *array, int64_t count, int64_t *room, size_t size) {
-  void **memory = array;
-  if (count < *room) return true;
-  const int64_t want = 2 * count + 64;
-  void *grown = tn_resize(*memory, (size_t)want * size);
-  if (!grown) return false;
-  *memory = grown;
-  *room = want;
-  return true;
-}
-
-/* Follows every legal action of the states from `first` to `last`. `place` (states of the environment): where a
- * state of the next level, or an object, is; -1: not yet. */
-static tn_status graph_level(const struct rollout *r, struct graph *g, int64_t first, int64_t last,
-                             int64_t *place) {
-  const tn_environment *e = r->table;
-  const int64_t actions = r->info.actions;
-  const size_t bytes = (size_t)g->width * sizeof(double);
-  double child[256];
-  uint8_t *mask = tn_alloc((size_t)actions);
-  tn_status status = mask ? TN_OK : TN_ERROR_MEMORY;
-  tn_rng rng = tn_rng_at(r->environment->name, "graph", 0);
-  for (int64_t s = first; status >= 0 && s < last; s++) {
-    status = e->mask(r->environment->self, g->rows + s * g->width, 1, mask);
-    for (int64_t a = 0; status >= 0 && a < actions; a++) {
-      uint8_t done = 0;
-      if (!mask[a]) continue;
-      memcpy(child, g->rows + s * g->width, bytes);
-      status = e->step(r->environment->self, child, 1, &a, NULL, &done, &rng);
-      if (status < 0) break;
-      const int64_t id = e->index(r->environment->self, child);
-      if (!room_for(&g->edge, g->edges, &g->edge_room, sizeof *g->edge) ||
-          !room_for(&g->rows, g->states, &g->state_room, bytes) ||
-          !room_for(&g->ends, g->objects, &g->object_room, bytes)) {
-        status = TN_ERROR_MEMORY;
-        break;
-      }
-      if (place[id] < (done ? 0 : last)) { /* states of former levels count as new */
-        place[id] = done ? g->objects : g->states;
-        memcpy(done ? g->ends + g->objects++ * g->width : g->rows + g->states++ * g->width, child, bytes);
-      }
-      g->edge[g->edges++] = (struct edge){s, done ? ~place[id] : place[id], a};
-    }
-  }
-  tn_free(mask);
-  return status;
-}
-
-static tn_status graph_open(const struct rollout *r, struct graph *g, int64_t limit) {
-  *g = (struct graph){.width = r->info.state_width, .states = 1};
-  const int64_t count = r->table->states(r->environment->self);
-  if (g->width > 256) return tn_fail(TN_ERROR_INVALID, "states of more than 256 numbers cannot be walked");
-  int64_t *place = tn_alloc((size_t)count * sizeof *place);
-  tn_rng rng = tn_rng_at(r->environment->name, "graph", 0);
-  bool fits = place && room_for(&g->rows, 0, &g->state_room, (size_t)g->width * sizeof(double)) &&
-              room_for(&g->level, 1, &g->level_room, sizeof *g->level);
-  tn_status status = fits ? r->table->reset(r->environment->self, g->rows, 1, &rng) : TN_ERROR_MEMORY;
-  for (int64_t i = 0; fits && i < count; i++) place[i] = -1;
-  for (int64_t first = 0; status >= 0 && first < g->states;) {
-    const int64_t last = g->states;
-    fits = room_for(&g->level, g->levels + 1, &g->level_room, sizeof *g->level);
-    if (!fits) status = TN_ERROR_MEMORY;
-    if (status >= 0) g->level[g->levels++] = first;
-    if (status >= 0) status = graph_level(r, g, first, last, place);
-    if (status >= 0 && g->states > limit)
-      status = tn_fail(TN_ERROR_INVALID, "'%s' has paths of different lengths to too many states",
-                       r->environment->name);
-    first = last;
-  }
-  if (status >= 0) g->level[g->levels] = g->states;
-  tn_free(place);
-  return status;
 }
 
 /* ---- one preference ---- */
@@ -347,7 +252,7 @@ static tn_status by_graph(const struct exact_distribution *metric, struct rollou
   struct graph g;
   struct totals totals = {.count = count};
   const int64_t objectives = r->info.objectives, asked = objectives + 1;
-  tn_status status = graph_open(r, &g, metric->limit);
+  tn_status status = graph_open(r->environment, &g, metric->limit);
   if (status < 0) {
     graph_close(&g);
     return status;
@@ -445,9 +350,7 @@ static tn_status exact_distribution_measure(void *self, const tn_metric_probe *p
   if (status < 0) return status;
   int64_t count = !r.preference ? 1 : r.asked.count > 0 ? r.asked.count : r.asked.conditions ? RANDOM : 1;
   if (tn_smoke() && count > 3) count = 3;
-  const bool numbered = TN_HAS(r.table, tn_environment, index) && TN_HAS(r.table, tn_environment, states);
-  const int64_t states = numbered ? r.table->states(r.environment->self) : 0;
-  if (states > 0 && states <= 2 * metric->limit) return by_graph(metric, &r, probe, count, sink);
+  if (graph_fits(r.environment, metric->limit)) return by_graph(metric, &r, probe, count, sink);
   const tn_environment_spectrum *spectrum = tn_extension(r.environment, TN_ENVIRONMENT_SPECTRUM);
   if (spectrum) return by_spectrum(metric, &r, spectrum, probe, count, sink);
   return tn_fail(TN_ERROR_INVALID, "'%s' has no numbered states, or more than limit = %lld, and no spectrum",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* Of every group (the objects for one preference) the k distinct objects of the largest utility: their mean
- * utility, and their diversity, the mean distance of two of them. Both are means over groups. Distances:
+/* Of every group (the objects for one preference): topk_reward, the mean utility of its k best objects, drawn
+ * again or not; topk_diversity, the mean distance of two of its k best distinct objects, 0 where there is only
+ * one; topk_distinct, how many there are of these. All are means over groups. Distances:
  *   l2       Euclidean, over `scale`
  *   hamming  how many numbers differ, over `scale`
  *   edit     insertions, deletions and substitutions of letters (Levenshtein 1966) of strings that end where a
@@ -66,14 +67,14 @@ static double distance_of(const struct topk_diversity *metric, const double *a, 
   return (metric->distance == HAMMING ? sum : sqrt(sum)) / metric->scale;
 }
 
-/* Rows of the k best distinct objects of group `group`; how many. */
-static int64_t best_of(const struct topk_diversity *metric, int64_t group, int64_t *best) {
+/* Rows of the k best, or best distinct, objects of group `group`; how many. */
+static int64_t best_of(const struct topk_diversity *metric, int64_t group, bool distinct, int64_t *best) {
   const struct points *p = &metric->points;
   const size_t bytes = (size_t)p->extra * sizeof(double);
   int64_t count = 0;
   for (int64_t i = 0; i < p->count; i++) {
     bool known = points_group(p, i) != group;
-    for (int64_t j = 0; j < count && !known; j++)
+    for (int64_t j = 0; distinct && j < count && !known; j++)
       known = memcmp(points_extra(p, best[j]), points_extra(p, i), bytes) == 0;
     if (known) continue;
     int64_t at = count < metric->k ? count++ : metric->k;
@@ -87,7 +88,7 @@ static int64_t best_of(const struct topk_diversity *metric, int64_t group, int64
 static tn_status topk_diversity_values(void *self, tn_metric_sink *sink) {
   const struct topk_diversity *metric = self;
   const struct points *p = &metric->points;
-  double reward = 0, diversity = 0, groups = 0;
+  double reward = 0, diversity = 0, distinct = 0, groups = 0;
   int64_t *best = tn_alloc((size_t)metric->k * sizeof *best);
   int64_t *row = tn_alloc((size_t)(p->extra + 1) * sizeof *row);
   double *seen = tn_alloc((size_t)(p->count + 1) * sizeof *seen);
@@ -95,13 +96,14 @@ static tn_status topk_diversity_values(void *self, tn_metric_sink *sink) {
     bool known = false;
     for (int64_t g = (int64_t)groups - 1; g >= 0 && !known; g--) known = seen[g] == (double)points_group(p, i);
     if (known) continue;
-    const int64_t count = best_of(metric, points_group(p, i), best);
+    int64_t count = best_of(metric, points_group(p, i), false, best);
     double sum = 0, pairs = 0;
-    for (int64_t a = 0; a < count; a++) {
-      reward += points_utility(p, best[a]) / (double)count;
+    for (int64_t a = 0; a < count; a++) reward += points_utility(p, best[a]) / (double)count;
+    count = best_of(metric, points_group(p, i), true, best);
+    for (int64_t a = 0; a < count; a++)
       for (int64_t b = 0; b < a; b++, pairs++)
         sum += distance_of(metric, points_extra(p, best[a]), points_extra(p, best[b]), row);
-    }
+    distinct += (double)count;
     seen[(int64_t)groups++] = (double)points_group(p, i);
     diversity += pairs > 0 ? sum / pairs : 0;
   }
@@ -112,6 +114,7 @@ static tn_status topk_diversity_values(void *self, tn_metric_sink *sink) {
   if (groups == 0) return TN_OK;
   sink->value(sink, "topk_reward", reward / groups);
   sink->value(sink, "topk_diversity", diversity / groups);
+  sink->value(sink, "topk_distinct", distinct / groups);
   return TN_OK;
 }
 
