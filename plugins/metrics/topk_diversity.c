@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Of every group (the objects for one preference): topk_reward, the mean utility of its k best objects, drawn
  * again or not; topk_diversity, the mean distance of two of its k best distinct objects, 0 where there is only
- * one; topk_distinct, how many there are of these. All are means over groups. Distances:
+ * one; topk_distinct, how many there are of these; topk_spread, the mean distance of two of its k best objects as
+ * they were drawn, repeats included. All are means over groups. Distances:
  *   l2       Euclidean, over `scale`
  *   hamming  how many numbers differ, over `scale`
  *   edit     insertions, deletions and substitutions of letters (Levenshtein 1966) of strings that end where a
@@ -85,10 +86,20 @@ static int64_t best_of(const struct topk_diversity *metric, int64_t group, bool 
   return count;
 }
 
+/* Mean distance of two of `count` objects. */
+static double spread_of(const struct topk_diversity *metric, const int64_t *best, int64_t count, int64_t *row) {
+  const struct points *p = &metric->points;
+  double sum = 0, pairs = 0;
+  for (int64_t a = 0; a < count; a++)
+    for (int64_t b = 0; b < a; b++, pairs++)
+      sum += distance_of(metric, points_extra(p, best[a]), points_extra(p, best[b]), row);
+  return pairs > 0 ? sum / pairs : 0;
+}
+
 static tn_status topk_diversity_values(void *self, tn_metric_sink *sink) {
   const struct topk_diversity *metric = self;
   const struct points *p = &metric->points;
-  double reward = 0, diversity = 0, distinct = 0, groups = 0;
+  double reward = 0, diversity = 0, distinct = 0, spread = 0, groups = 0;
   int64_t *best = tn_alloc((size_t)metric->k * sizeof *best);
   int64_t *row = tn_alloc((size_t)(p->extra + 1) * sizeof *row);
   double *seen = tn_alloc((size_t)(p->count + 1) * sizeof *seen);
@@ -97,15 +108,12 @@ static tn_status topk_diversity_values(void *self, tn_metric_sink *sink) {
     for (int64_t g = (int64_t)groups - 1; g >= 0 && !known; g--) known = seen[g] == (double)points_group(p, i);
     if (known) continue;
     int64_t count = best_of(metric, points_group(p, i), false, best);
-    double sum = 0, pairs = 0;
     for (int64_t a = 0; a < count; a++) reward += points_utility(p, best[a]) / (double)count;
+    spread += spread_of(metric, best, count, row);
     count = best_of(metric, points_group(p, i), true, best);
-    for (int64_t a = 0; a < count; a++)
-      for (int64_t b = 0; b < a; b++, pairs++)
-        sum += distance_of(metric, points_extra(p, best[a]), points_extra(p, best[b]), row);
+    diversity += spread_of(metric, best, count, row);
     distinct += (double)count;
     seen[(int64_t)groups++] = (double)points_group(p, i);
-    diversity += pairs > 0 ? sum / pairs : 0;
   }
   tn_free(best);
   tn_free(row);
@@ -115,6 +123,7 @@ static tn_status topk_diversity_values(void *self, tn_metric_sink *sink) {
   sink->value(sink, "topk_reward", reward / groups);
   sink->value(sink, "topk_diversity", diversity / groups);
   sink->value(sink, "topk_distinct", distinct / groups);
+  sink->value(sink, "topk_spread", spread / groups);
   return TN_OK;
 }
 
