@@ -15,6 +15,7 @@ enum { ROLLOUT_PARENTS = 256 }; /* most parents of a state */
 struct rollout {
   const tn_component *environment, *model, *preference; /* preference NULL: log R = log r of one objective */
   const tn_references *transforms;                      /* of the condition */
+  bool unasked; /* rewards come from elsewhere, whatever the number of objectives */
   const tn_environment *table;
   const tn_environment_tokens *tokens; /* of a policy that reads strings; else NULL */
   const tn_policy_steps *steps;
@@ -81,7 +82,7 @@ static inline tn_status rollout_check(struct rollout *r, const tn_component *los
                    r->environment->name);
   if (r->preference)
     status = tn_preference_describe(r->preference, r->info.objectives, &r->asked);
-  else if (r->info.objectives != 1)
+  else if (r->info.objectives != 1 && !r->unasked)
     return tn_fail(TN_ERROR_INVALID, "'%s' has %u objectives: give a preference", r->environment->name,
                    r->info.objectives);
   if (status >= 0) status = rollout_condition_width(r, &width);

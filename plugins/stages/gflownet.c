@@ -12,11 +12,7 @@
  *
  * Step events carry `loss`, `log_reward`, `utility`, `length` (means since the last event), `lr` and
  * `gradient_norm`; the last event's figures are the stage's results. */
-#include "pass.h"
-#include "plugins/environments/rollout.h"
-#include <tenon/gradient.h>
-#include <tenon/optimizer.h>
-#include <tenon/schedule.h>
+#include "flow_trainer.h"
 
 enum { FIGURES = 4 };
 static const char *const figure_names[FIGURES] = {"loss", "log_reward", "utility", "length"};
@@ -29,10 +25,7 @@ struct gflownet {
   int32_t condition;
 
   struct rollout rollout;
-  const tn_component *z; /* optimizer of what the loss owns; NULL: it owns nothing */
-  tn_params *policy, *own, *all, *gradients, *policy_gradient, *own_gradient;
-  bool backward; /* the policy learns P_B */
-  uint32_t needs;
+  struct flow_trainer trainer;
   int64_t planned;
   /* state */
   int64_t step, kept; /* kept: trajectories that were ever put into the ring */
@@ -46,19 +39,11 @@ struct gflownet {
 static const tn_param gflownet_params[] = {
     TN_REFERENCE(struct gflownet, environment, TN_PARAM_REQUIRED, TN_ENVIRONMENT, NULL,
                  "where objects are built"),
-    TN_REFERENCE(struct gflownet, model, TN_PARAM_REQUIRED, TN_MODEL, NULL, "the policy"),
-    TN_REFERENCE(struct gflownet, loss, TN_PARAM_REQUIRED, TN_LOSS, NULL, "loss of trajectories"),
+    FLOW_PARAMS(gflownet),
     TN_REFERENCE(struct gflownet, preference, 0, TN_PREFERENCE, NULL,
                  "what objects are asked for; empty: the one objective"),
     TN_REFERENCES(struct gflownet, transforms, 0, TN_TRANSFORM, "",
                   "encode the fields `preference` and `temperature` for the policy"),
-    TN_REFERENCE(struct gflownet, optimizer, TN_PARAM_REQUIRED, TN_OPTIMIZER, NULL, "trains the policy"),
-    TN_REFERENCE(struct gflownet, optimizer_z, 0, TN_OPTIMIZER, NULL,
-                 "trains what the loss owns, log Z: 10 to 100 times the rate; empty: as the policy"),
-    TN_REFERENCE(struct gflownet, schedule, 0, TN_SCHEDULE, NULL,
-                 "factor on both learning rates over time; empty: constant"),
-    TN_REFERENCES(struct gflownet, gradient, 0, TN_GRADIENT, "",
-                  "transforms of the gradient in front of the optimizers, in order"),
     TN_INTEGER(struct gflownet, batch, "128", 1, 1 << 20, "trajectories", "trajectories a step"),
     TN_INTEGER(struct gflownet, steps, "1000", 1, 1e15, "steps", "length of training"),
     TN_REAL(struct gflownet, random_action, "0.01", 0, 1, "share of actions that are drawn uniformly"),
@@ -85,60 +70,33 @@ static tn_status gflownet_check(void *self) {
 
 static void gflownet_release(struct gflownet *stage) {
   rollout_close(&stage->rollout);
-  if (stage->all != stage->policy) tn_params_release(stage->all);
-  if (stage->gradients != stage->policy_gradient) tn_params_release(stage->gradients);
-  tn_params_release(stage->policy_gradient);
-  tn_params_release(stage->own_gradient);
+  flow_release(&stage->trainer);
   tn_params_release(stage->average);
   tn_free(stage->ring);
   tn_free(stage->ring_asked);
-  stage->policy = stage->own = stage->all = stage->gradients = NULL;
-  stage->policy_gradient = stage->own_gradient = stage->average = NULL;
+  stage->average = NULL;
   stage->ring = NULL;
   stage->ring_asked = NULL;
 }
 
-static bool learns_backward(const tn_component *model) {
-  tn_params *params = tn_parameters(model);
-  for (uint32_t i = 0; params && i < tn_params_count(params); i++) {
-    tn_param_entry entry;
-    tn_params_entry(params, i, &entry);
-    if (strncmp(entry.name, "backward_logits.", 16) == 0) return true;
-  }
-  return false;
-}
-
-/* The parameters of policy and loss, apart and together. */
-static tn_status collect_parameters(struct gflownet *stage) {
-  stage->policy = tn_parameters(stage->model);
-  stage->own = pass_parameters(stage->loss);
-  if (!stage->policy) return TN_ERROR_MEMORY;
-  stage->policy_gradient = tn_params_like(stage->policy);
-  if (stage->own) {
-    stage->own_gradient = tn_params_like(stage->own);
-    stage->all = tn_params_join((tn_params *[]){stage->policy, stage->own}, 2);
-    stage->gradients = tn_params_join((tn_params *[]){stage->policy_gradient, stage->own_gradient}, 2);
-  } else {
-    stage->all = stage->policy;
-    stage->gradients = stage->policy_gradient;
-  }
-  if (stage->sampling_average > 0) stage->average = tn_params_clone(stage->policy);
-  return tn_failed() || !stage->all || !stage->gradients ? TN_ERROR_MEMORY : TN_OK;
-}
-
 static tn_status gflownet_begin(void *self) {
   struct gflownet *stage = self;
-  const tn_flow_loss *flow = tn_extension(stage->loss, TN_FLOW_LOSS);
   gflownet_release(stage);
   stage->step = stage->kept = 0;
   memset(stage->sums, 0, sizeof stage->sums);
   stage->summed = 0;
-  stage->needs = flow->needs;
   stage->planned = tn_smoke() && stage->steps > 3 ? 3 : stage->steps;
   tn_status status = rollout_open(&stage->rollout, stage->batch);
-  if (status >= 0) status = collect_parameters(stage);
+  stage->trainer.model = stage->model;
+  stage->trainer.loss = stage->loss;
+  stage->trainer.optimizer = stage->optimizer;
+  stage->trainer.optimizer_z = stage->optimizer_z;
+  stage->trainer.schedule = stage->schedule;
+  stage->trainer.gradient = &stage->gradient;
+  if (status >= 0) status = flow_begin(&stage->trainer);
   if (status < 0) return status;
-  stage->backward = learns_backward(stage->model);
+  if (stage->sampling_average > 0 && !(stage->average = tn_params_clone(stage->trainer.policy)))
+    return TN_ERROR_MEMORY;
   if (stage->replay > 0) {
     stage->ring_bytes = (size_t)(stage->replay * (stage->rollout.info.max_steps + 1)) * sizeof *stage->ring;
     stage->asked_bytes =
@@ -147,13 +105,7 @@ static tn_status gflownet_begin(void *self) {
     stage->ring_asked = tn_alloc(stage->asked_bytes);
     if (!stage->ring || !stage->ring_asked) return TN_ERROR_MEMORY;
   }
-  if (!stage->z && stage->own)
-    stage->z = stage->optimizer_z ? stage->optimizer_z : tn_instantiate(stage->optimizer);
-  status = tn_optimizer_begin(stage->optimizer, stage->policy);
-  if (status >= 0 && stage->own) status = tn_optimizer_begin(stage->z, stage->own);
-  for (uint32_t g = 0; status >= 0 && g < stage->gradient.count; g++)
-    status = tn_gradient_begin(stage->gradient.items[g], stage->all);
-  return status;
+  return TN_OK;
 }
 
 static void gflownet_progress(void *self, tn_progress *progress) {
@@ -247,7 +199,7 @@ static tn_status draw(struct gflownet *stage, const tn_progress *progress, tn_te
   if (status < 0) return status;
   *condition = rollout_condition(r, r->asked_of, fresh, progress);
   if (fresh > 0)
-    status = rollout_draw(r, stage->average ? stage->average : stage->policy, fresh, *condition,
+    status = rollout_draw(r, stage->average ? stage->average : stage->trainer.policy, fresh, *condition,
                           stage->random_action, progress, &rng);
   for (int64_t i = fresh; status >= 0 && i < n; i++) status = replay_one(stage, i, &rng);
   if (status >= 0) status = rollout_reward(r, n);
@@ -262,70 +214,24 @@ static tn_status draw(struct gflownet *stage, const tn_progress *progress, tn_te
   return status < 0 ? status : tn_outcome();
 }
 
-static tn_status update(struct gflownet *stage, double loss, double factor, const tn_progress *progress) {
-  const tn_gradient_call call = {.size = sizeof call,
-                                 .count = 1,
-                                 .params = stage->all,
-                                 .gradients = &stage->gradients,
-                                 .losses = &loss,
-                                 .progress = *progress};
-  tn_status status = TN_OK;
-  for (uint32_t g = 0; status >= 0 && g < stage->gradient.count; g++)
-    status = tn_gradient_apply(stage->gradient.items[g], &call);
-  tn_optimizer_step step = {.size = sizeof step,
-                            .params = stage->policy,
-                            .gradient = stage->policy_gradient,
-                            .loss = loss,
-                            .schedule = factor,
-                            .step = stage->step + 1};
-  if (status >= 0) status = tn_optimizer_update(stage->optimizer, &step);
-  step.params = stage->own;
-  step.gradient = stage->own_gradient;
-  if (status >= 0 && stage->own) status = tn_optimizer_update(stage->z, &step);
-  if (status >= 0 && stage->average)
-    status = tn_params_lerp(stage->average, stage->policy, 1 - stage->sampling_average);
-  return status;
-}
-
 static tn_status gflownet_step(void *self) {
   struct gflownet *stage = self;
+  struct flow_figures figures = {.loss = NAN};
   tn_progress progress;
   tn_tensor *condition = NULL;
-  tn_fields *fields = tn_fields_new();
   gflownet_progress(stage, &progress);
-  tn_status status = draw(stage, &progress, &condition);
-  if (status >= 0)
-    status = rollout_fields(&stage->rollout, stage->policy, stage->batch, condition, stage->needs,
-                            stage->backward, &progress, fields);
-  if (status < 0) return status;
-  tn_rng rng = tn_rng_at(stage->loss->name, "train", (uint64_t)stage->step);
-  const tn_loss_call call = {.size = sizeof call,
-                             .params = stage->own,
-                             .fields = fields,
-                             .progress = progress,
-                             .rng = &rng,
-                             .model = stage->model,
-                             .model_params = stage->policy};
-  tn_tensor *value = tn_loss_value(stage->loss, &call);
-  if (tn_failed()) return tn_outcome();
-  const double loss = tn_item(value);
-  const double factor = stage->schedule ? tn_schedule_factor(stage->schedule, &progress) : 1;
-  const double lr = tn_optimizer_learning_rate(stage->optimizer, factor);
-  if (!isfinite(loss))
-    return tn_fail(
-        TN_ERROR_DIVERGED,
-        "the loss became %g in step %lld (learning rate %g): try a smaller one, or gradient.clip_norm", loss,
-        (long long)stage->step + 1, lr);
-  status = tn_grad_params(value, stage->all, stage->gradients);
   const bool last = stage->step + 1 >= stage->planned;
   const int64_t every = stage->log_every > 0 ? stage->log_every : (stage->planned + 499) / 500;
   const bool logs = last || stage->step == 0 || (stage->step + 1) % every == 0;
-  const double norm = status >= 0 && logs ? tn_params_norm(stage->gradients) : 0;
-  if (status >= 0) status = update(stage, loss, factor, &progress);
+  tn_status status = draw(stage, &progress, &condition);
+  if (status >= 0)
+    status = flow_step(&stage->trainer, &stage->rollout, stage->batch, condition, &progress, logs, &figures);
+  if (status >= 0 && stage->average)
+    status = tn_params_lerp(stage->average, stage->trainer.policy, 1 - stage->sampling_average);
   if (status < 0) return status;
   stage->step++;
-  count_figures(stage, loss);
-  if (logs) status = report(stage, lr, norm, last);
+  count_figures(stage, figures.loss);
+  if (logs) status = report(stage, figures.lr, figures.norm, last);
   return status < 0 ? status : last ? TN_DONE : TN_OK;
 }
 

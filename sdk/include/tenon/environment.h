@@ -70,6 +70,19 @@ typedef struct tn_environment_spectrum {
   int64_t (*spectrum)(void *self, double *objectives, double *log_counts, int64_t limit);
 } tn_environment_spectrum;
 
+/* Extension "tenon.environment.pool/1": trajectories begin at objects of another environment, which whoever uses
+ * it gives: mutation of known candidates. */
+#define TN_ENVIRONMENT_POOL "tenon.environment.pool/1"
+typedef struct tn_environment_pool {
+  uint32_t size;
+  uint32_t reserved;
+  const tn_component *(*base)(void *self); /* [main] the environment of the objects */
+  /* [main] From now on trajectories begin at one of these n (copied) objects of the base, drawn uniformly. */
+  tn_status (*set)(void *self, const double *objects, int64_t n);
+  /* [worker] The objects of the base (n, its width) that n states stand for. */
+  void (*objects)(void *self, const double *states, int64_t n, double *objects);
+} tn_environment_pool;
+
 static inline tn_status tn_environment_describe(const tn_component *c, tn_environment_info *info) {
   __builtin_memset(info, 0, sizeof *info);
   info->size = sizeof *info;
