@@ -27,7 +27,6 @@ static const tn_param edits_params[] = {
 
 /* What is known of the base; it must append letters, always as many. */
 static tn_status look(struct edits *e) {
-  if (e->tokens) return TN_OK;
   const tn_environment_tokens *tokens = tn_extension(e->strings, TN_ENVIRONMENT_TOKENS);
   if (!tokens) return tn_fail(TN_ERROR_INVALID, "the objects of '%s' are no strings", e->strings->name);
   e->table = e->strings->vtable;
@@ -53,6 +52,8 @@ static tn_status look(struct edits *e) {
   return good;
 }
 
+static tn_status edits_create(void *self) { return look(self); }
+
 static int64_t width(const struct edits *e) { return 2 * e->length + 1; }
 static const double *now(const struct edits *e, const double *state) { return state + e->length; }
 static int64_t edited(const struct edits *e, const double *state) {
@@ -62,9 +63,7 @@ static int64_t edited(const struct edits *e, const double *state) {
 }
 
 static tn_status edits_describe(void *self, tn_environment_info *info) {
-  struct edits *e = self;
-  const tn_status status = look(e);
-  if (status < 0) return status;
+  const struct edits *e = self;
   *info = (tn_environment_info){.size = info->size,
                                 .objectives = e->info.objectives,
                                 .state_width = width(e),
@@ -185,8 +184,6 @@ static tn_status edits_print(void *self, const double *state, char *text, size_t
 static const tn_component *edits_base(void *self) { return ((struct edits *)self)->strings; }
 static tn_status edits_set(void *self, const double *objects, int64_t n) {
   struct edits *e = self;
-  const tn_status status = look(e);
-  if (status < 0) return status;
   tn_free(e->pool);
   e->pooled = 0;
   e->pool = tn_alloc((size_t)(n * e->length) * sizeof *e->pool);
@@ -231,6 +228,7 @@ static const tn_class edits_class = {.size = sizeof(tn_class),
                                      TN_CLASS_PARAMS(edits_params),
                                      .instance_size = sizeof(struct edits),
                                      .vtable = &edits_table,
+                                     .create = edits_create,
                                      .destroy = edits_destroy,
                                      .state = edits_state,
                                      .extension = edits_extension};

@@ -8,12 +8,12 @@
  *   mass_error    |sum p - 1|
  *   utility_error |E_p u - E_R/Z u|, u the utility without the exponent
  * Environments with a spectrum: sums over objects from the spectrum; E_p u is the mean over sampled objects.
- * Both: log_z_error and max_log_z_error, |log Z learnt - exact|, if the probe brings the loss; and
+ * sample_utility is the mean over all sampled objects. Both: log_z_error and max_log_z_error, |log Z learnt - exact|, if the probe brings the loss; and
  * true_hypervolume, of the true front above 0. */
-#include "front.h"
 #include <stdio.h>
 #include "plugins/environments/graph.h"
 #include "plugins/environments/rollout.h"
+#include "points.h"
 #include <tenon/metric.h>
 
 struct exact_distribution {
@@ -50,14 +50,20 @@ static tn_status exact_distribution_update(void *self, const tn_fields *fields) 
       metric->sums = sums;
       metric->bytes = bytes;
     }
-    metric->sums[2 * at] += tn_f64(utility)[i];
+    metric->sums[2 * at] += points_number(utility, i);
     metric->sums[2 * at + 1]++;
   }
   return TN_OK;
 }
-/* All figures come from measure. */
+/* Of the sampled objects alone; the rest comes from measure. */
 static tn_status exact_distribution_values(void *self, tn_metric_sink *sink) {
-  (void)self, (void)sink;
+  const struct exact_distribution *metric = self;
+  double sum = 0, count = 0;
+  for (size_t g = 0; g < metric->bytes / (2 * sizeof(double)); g++) {
+    sum += metric->sums[2 * g];
+    count += metric->sums[2 * g + 1];
+  }
+  if (count > 0) sink->value(sink, "sample_utility", sum / count);
   return TN_OK;
 }
 

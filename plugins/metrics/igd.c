@@ -35,8 +35,7 @@ static const tn_param igd_params[] = {
 };
 static const tn_param pareto_entropy_params[] = {REFERENCE_PARAMS};
 
-static tn_status reference_create(void *self) {
-  const struct reference *metric = self;
+static tn_status reference_given(const struct reference *metric) {
   if (!metric->environment == !metric->data)
     return tn_fail(TN_ERROR_INVALID, "give an environment or data with the reference front, one of the two");
   return TN_OK;
@@ -47,7 +46,9 @@ static void reference_destroy(void *self) {
   tn_free(((struct reference *)self)->front);
 }
 static tn_status reference_declare(void *self, const tn_spec *fields) {
-  return points_declare(fields, ((struct reference *)self)->field);
+  const struct reference *metric = self;
+  const tn_status status = reference_given(metric);
+  return status < 0 ? status : points_declare(fields, metric->field);
 }
 static tn_status reference_update(void *self, const tn_fields *fields) {
   struct reference *metric = self;
@@ -76,6 +77,7 @@ static tn_status read_front(struct reference *metric) {
 /* The reference front; found once. */
 static tn_status find_front(struct reference *metric) {
   if (metric->front) return TN_OK;
+  if (reference_given(metric) < 0) return TN_ERROR_INVALID;
   if (metric->data) {
     const tn_status status = read_front(metric);
     if (status < 0) return status;
@@ -171,7 +173,6 @@ static const tn_class igd_class = {.size = sizeof(tn_class),
                                                                 .values = igd_values,
                                                                 .declare = reference_declare,
                                                                 .merge = reference_merge},
-                                   .create = reference_create,
                                    .destroy = reference_destroy,
                                    .state = reference_state};
 static const tn_class pareto_entropy_class = {
@@ -188,7 +189,6 @@ static const tn_class pareto_entropy_class = {
                                  .values = pareto_entropy_values,
                                  .declare = reference_declare,
                                  .merge = reference_merge},
-    .create = reference_create,
     .destroy = reference_destroy,
     .state = reference_state};
 TN_PLUGIN("metric_igd", "1.0.0", "MIT", &igd_class, &pareto_entropy_class)

@@ -11,10 +11,11 @@ struct thermometer {
   const char *field, *output;
   int64_t bins;
   double low, high;
-  const char *output_name;
+  const char *input_name, *output_name; /* in force */
 };
 static const tn_param thermometer_params[] = {
-    TN_STRING(struct thermometer, field, "preference", "field to encode (n) or (n, d)"),
+    TN_STRING(struct thermometer, field, "",
+              "field to encode (n) or (n, d); empty: `preference`, else `temperature`, else `input`"),
     TN_STRING(struct thermometer, output, "", "field to write; empty: the same"),
     TN_INTEGER(struct thermometer, bins, "16", 2, 1 << 16, NULL, "bins a number"),
     TN_REAL(struct thermometer, low, "0", -INFINITY, INFINITY, "where the first bin begins"),
@@ -22,19 +23,23 @@ static const tn_param thermometer_params[] = {
 };
 
 static tn_status thermometer_create(void *self) {
-  struct thermometer *t = self;
-  t->output_name = *t->output ? t->output : t->field;
+  const struct thermometer *t = self;
   if (!(t->low < t->high) || !isfinite(t->high - t->low))
     return tn_fail(TN_ERROR_INVALID, "low %g is not below high %g", t->low, t->high);
   return TN_OK;
 }
 
 static tn_status thermometer_declare(void *self, const tn_spec *inputs, tn_declaration *declaration) {
-  const struct thermometer *t = self;
-  const tn_field_spec *field = tn_spec_get(inputs, t->field);
+  struct thermometer *t = self;
+  t->input_name = *t->field                               ? t->field
+                  : tn_spec_find(inputs, "preference")    ? "preference"
+                  : tn_spec_find(inputs, "temperature")   ? "temperature"
+                                                          : "input";
+  t->output_name = *t->output ? t->output : t->input_name;
+  const tn_field_spec *field = tn_spec_get(inputs, t->input_name);
   if (!field) return TN_ERROR_MISSING;
   if (field->ragged || field->shape.ndim > 1 || field->classes > 0)
-    return tn_fail(TN_ERROR_SHAPE, "'%s' must be one number or a row of numbers", t->field);
+    return tn_fail(TN_ERROR_SHAPE, "'%s' must be one number or a row of numbers", t->input_name);
   tn_declare_output(declaration, t->output_name, TN_FLOAT, TN_SHAPE(tn_spec_numel(field) * t->bins), 0);
   return TN_OK;
 }
@@ -43,7 +48,7 @@ static tn_status thermometer_apply(void *self, tn_fields *fields, const tn_trans
   const struct thermometer *t = self;
   const double gap = (t->high - t->low) / (double)(t->bins - 1);
   (void)call;
-  tn_tensor *x = tn_field(fields, t->field);
+  tn_tensor *x = tn_field(fields, t->input_name);
   if (tn_poisoned(x)) return tn_outcome();
   const int64_t n = tn_dim(x, 0);
   if (x->dtype != tn_precision()) x = tn_cast(x, tn_precision());

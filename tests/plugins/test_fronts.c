@@ -226,11 +226,14 @@ Test(fronts, goals_pay_inside_their_cone_and_failures_are_relabelled) {
 Test(fronts, a_thermometer_is_empty_at_low_full_but_its_last_bin_at_high_and_monotone) {
   enum { BINS = 5, N = 41 };
   double x[N];
-  harness_open("float64", "[t]\nuse = transform.thermometer\nbins = 5\nlow = -1\nhigh = 3\n"
-                          "[late]\nuse = transform.thermometer\noutput = code\n");
+  harness_open("float64", "[t]\nuse = transform.thermometer\nbins = 5\nlow = -1\nhigh = 3\n");
   for (int i = 0; i < N; i++) x[i] = -2 + 0.15 * i;
   x[0] = -1, x[N - 1] = 3;
   tn_fields *fields = tn_fields_new();
+  tn_spec *spec = tn_spec_new();
+  tn_spec_set(spec, "preference", TN_FLOAT, (tn_shape){0, {0}}, 0);
+  cr_assert(tn_declare_component(harness_component("t"), spec, NULL) >= 0, "%s", harness_failure());
+  tn_spec_release(spec);
   tn_fields_set(fields, "preference", harness_tensor(TN_SHAPE(N), x));
   const tn_transform_call call = {.size = sizeof call};
   cr_assert(tn_transform_apply(harness_component("t"), fields, &call) >= 0, "%s", harness_failure());

@@ -565,3 +565,60 @@ Test(gflownets, replay_and_averages_learn_too) {
   cr_assert(replayed != plain && averaged != plain);
   cr_assert(replayed < 1.2 && averaged < 1.2, "%g %g", replayed, averaged);
 }
+
+/* ---- mutation and its surrogate ---- */
+
+#define EDITS                                                                                          \
+  STRINGS("alphabet = wxyz\nmin_len = 5\nmax_len = 5\nngrams = wx, zz\nscale = 1")                     \
+  "[edits]\nuse = environment.edits\nstrings = strings\nedits = 2\n"
+
+Test(gflownets, mutations_change_at_most_so_many_letters_of_a_member_of_the_pool) {
+  enum { N = 64 };
+  static const double pool[2][6] = {{0, 1, 2, 3, 3, 1}, {3, 3, 3, 3, 3, 1}};
+  harness_open("float64", EDITS POLICY);
+  struct rollout r = {.environment = harness_component("edits"), .model = harness_component("policy"), .unasked = true};
+  cr_assert(rollout_check(&r, NULL) >= 0, "%s", harness_failure());
+  cr_assert(rollout_open(&r, N) >= 0);
+  const tn_environment_pool *table = tn_extension(r.environment, TN_ENVIRONMENT_POOL);
+  cr_assert(table->set(r.environment->self, &pool[0][0], 2) >= 0);
+  tn_rng rng = tn_rng_at("gflownets", "edits", 0);
+  cr_assert(rollout_draw(&r, tn_parameters(r.model), N, NULL, 1, &progress, &rng) >= 0);
+  int members[2] = {0}, changed[4] = {0};
+  for (int i = 0; i < N; i++) {
+    const double *x = r.objects + i * 11;
+    const int member = x[0] == 0 ? 0 : 1;
+    int changes = 0;
+    for (int t = 0; t < 5; t++) {
+      EXPECT_NEAR(x[t], pool[member][t], 0);
+      changes += x[5 + t] != x[t];
+    }
+    cr_assert(changes <= 2 && changes == (int)r.steps_of[i] - 1);
+    members[member]++, changed[changes]++;
+    /* The base's view, and its objectives. */
+    double object[6], values[2], direct[2];
+    table->objects(r.environment->self, x, 1, object);
+    for (int t = 0; t < 5; t++) EXPECT_NEAR(object[t], x[5 + t], 0);
+    const tn_component *base = harness_component("strings");
+    cr_assert(((const tn_environment *)base->vtable)->reward(base->self, object, 1, direct) >= 0);
+    cr_assert(r.table->reward(r.environment->self, x, 1, values) >= 0);
+    EXPECT_NEAR(values[0], direct[0], 0);
+    EXPECT_NEAR(values[1], direct[1], 0);
+  }
+  cr_assert(members[0] > 0 && members[1] > 0 && changed[0] > 0 && changed[1] > 0 && changed[2] > 0);
+  /* A state with two edits has two parents, each with one. */
+  const double state[11] = {0, 1, 2, 3, 3, 1, 1, 2, 0, 3, 0};
+  double parents[4 * 11];
+  int64_t actions[4];
+  cr_assert_eq(r.table->parents(r.environment->self, state, parents, actions, 4), 2);
+  cr_assert_eq(actions[0], 0 * 4 + 1);
+  cr_assert_eq(actions[1], 3 * 4 + 0);
+  EXPECT_NEAR(parents[5], 0, 0);
+  EXPECT_NEAR(parents[11 + 8], 3, 0);
+  rollout_close(&r);
+}
+
+Test(gflownets, edits_refuse_strings_of_many_lengths) {
+  const char *message = harness_refusal("float64", STRINGS("alphabet = xy\nngrams = xy") 
+                                        "[edits]\nuse = environment.edits\nstrings = strings\n");
+  cr_assert(strstr(message, "may end after 1 of 36 letters; edits need one length") != NULL, "%s", message);
+}
