@@ -15,9 +15,9 @@ static const tn_param jsonl_params[] = {
 };
 
 static const char *type_name(tn_event_type type) {
-  static const char *const names[] = {"",      "run_begin", "run_end",   "stage_begin", "stage_end",
-                                      "step",  "result",    "table",     "matrix",      "images",
-                                      "graph", "scatter",   "histogram", "text", "series", "bars"};
+  static const char *const names[] = {
+      "",       "run_begin", "run_end", "stage_begin", "stage_end", "step", "result", "table",
+      "matrix", "images",    "graph",   "scatter",     "histogram", "text", "series", "bars"};
   return type > 0 && type < (int32_t)TN_ARRAY_LENGTH(names) ? names[type] : "other";
 }
 
