@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Mutation of known strings (MOGFN-AL; Jain et al. 2023): a trajectory begins at a string of the pool; an action
- * writes another letter at a place that has not been written yet, or stops; at most `edits` letters. Parents take
- * one edit back. A state is (parent's letters, letters now, stopped). Objectives are those of the base.
+/* Mutation of known strings (MOGFN-AL; Jain et al. 2023): a trajectory begins at a string of the pool; an
+ * action writes another letter at a place that has not been written yet, or stops; at most `edits` letters.
+ * Parents take one edit back. A state is (parent's letters, letters now, stopped). Objectives are those of
+ * the base.
  *
  * The source is told by its parent's letters, so flows depend on it: use a loss whose log Z is log F of the
  * source. Before a pool is given, the parents are random strings. */
@@ -42,7 +43,8 @@ static tn_status look(struct edits *e) {
     const int64_t first = 0;
     good = e->table->mask(e->strings->self, state, 1, mask);
     if (good >= 0 && mask[e->letters])
-      good = tn_fail(TN_ERROR_INVALID, "strings of '%s' may end after %lld of %lld letters; edits need one length",
+      good = tn_fail(TN_ERROR_INVALID,
+                     "strings of '%s' may end after %lld of %lld letters; edits need one length",
                      e->strings->name, (long long)t, (long long)e->length);
     if (good >= 0) good = e->table->step(e->strings->self, state, 1, &first, NULL, &done, &rng);
   }
@@ -150,7 +152,8 @@ static tn_status edits_reward(void *self, const double *states, int64_t n, doubl
   return status;
 }
 
-static int64_t edits_parents(void *self, const double *state, double *parents, int64_t *actions, int64_t limit) {
+static int64_t edits_parents(void *self, const double *state, double *parents, int64_t *actions,
+                             int64_t limit) {
   const struct edits *e = self;
   const bool stopped = state[2 * e->length] != 0;
   int64_t count = 0;

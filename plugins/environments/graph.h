@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* The graph of a finite environment with numbered states, level by level: all states, all edges, and the objects
- * where paths end. Level t holds the states that t actions lead to; where paths to a state have different
- * lengths it is there once for each. */
+/* The graph of a finite environment with numbered states, level by level: all states, all edges, and the
+ * objects where paths end. Level t holds the states that t actions lead to; where paths to a state have
+ * different lengths it is there once for each. */
 #ifndef TENON_PLUGINS_GRAPH_OF_STATES_H
 #define TENON_PLUGINS_GRAPH_OF_STATES_H
 
@@ -14,9 +14,9 @@ struct edge {
 };
 struct graph {
   int64_t width, actions, states, objects, edges, levels;
-  int64_t *level;   /* (levels + 1): where each begins */
-  double *rows;     /* (states, width), level by level */
-  double *ends;     /* (objects, width) */
+  int64_t *level; /* (levels + 1): where each begins */
+  double *rows;   /* (states, width), level by level */
+  double *ends;   /* (objects, width) */
   struct edge *edge;
   int64_t state_room, object_room, edge_room, level_room;
 };
@@ -39,8 +39,8 @@ static inline bool graph_room(void *array, int64_t count, int64_t *room, size_t 
   return true;
 }
 
-/* Follows every legal action of the states from `first` to `last`. `place` (states of the environment): where a
- * state of the next level, or an object, is; -1: not yet. */
+/* Follows every legal action of the states from `first` to `last`. `place` (states of the environment): where
+ * a state of the next level, or an object, is; -1: not yet. */
 static inline tn_status graph_level(const tn_component *c, struct graph *g, int64_t first, int64_t last,
                                     int64_t *place) {
   const tn_environment *e = c->vtable;
@@ -97,8 +97,7 @@ static inline tn_status graph_open(const tn_component *c, struct graph *g, int64
     if (status >= 0) g->level[g->levels++] = first;
     if (status >= 0) status = graph_level(c, g, first, last, place);
     if (status >= 0 && g->states > limit)
-      status = tn_fail(TN_ERROR_INVALID, "'%s' has paths of different lengths to too many states",
-                       c->name);
+      status = tn_fail(TN_ERROR_INVALID, "'%s' has paths of different lengths to too many states", c->name);
     first = last;
   }
   if (status >= 0) g->level[g->levels] = g->states;
@@ -124,7 +123,8 @@ static inline double *graph_objectives(const tn_component *c, int64_t limit, int
   *objectives = info.objectives;
   if (graph_fits(c, limit)) {
     struct graph g;
-    if (graph_open(c, &g, limit) >= 0) values = tn_alloc((size_t)g.objects * info.objectives * sizeof *values);
+    if (graph_open(c, &g, limit) >= 0)
+      values = tn_alloc((size_t)g.objects * info.objectives * sizeof *values);
     *count = g.objects;
     if (values && ((const tn_environment *)c->vtable)->reward(c->self, g.ends, g.objects, values) < 0) {
       tn_free(values);

@@ -71,8 +71,8 @@ static tn_status hypergrid_create(void *self) {
     if (grid->kinds[k] == OBJECTIVES) {
       const char *near = tn_nearest_name(name, objective_names, OBJECTIVES);
       return tn_fail(TN_ERROR_INVALID,
-                     "objectives: no objective '%s', expected of corners, branin, currin, shubert%s%s%s", name,
-                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+                     "objectives: no objective '%s', expected of corners, branin, currin, shubert%s%s%s",
+                     name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     }
     if ((grid->kinds[k] == BRANIN || grid->kinds[k] == CURRIN) && grid->dim < 2)
       return tn_fail(TN_ERROR_INVALID, "objective %s needs dim = 2 or more", name);
@@ -215,10 +215,10 @@ static tn_status hypergrid_print(void *self, const double *state, char *text, si
   return TN_OK;
 }
 
-static const tn_environment hypergrid_table = {
-    sizeof hypergrid_table, hypergrid_describe, hypergrid_reset,   hypergrid_mask,
-    hypergrid_step,         hypergrid_features, hypergrid_reward,  hypergrid_parents,
-    hypergrid_index,        hypergrid_states,   hypergrid_print};
+static const tn_environment hypergrid_table = {sizeof hypergrid_table, hypergrid_describe, hypergrid_reset,
+                                               hypergrid_mask,         hypergrid_step,     hypergrid_features,
+                                               hypergrid_reward,       hypergrid_parents,  hypergrid_index,
+                                               hypergrid_states,       hypergrid_print};
 static const tn_class hypergrid_class = {
     .size = sizeof(tn_class),
     .kind = TN_ENVIRONMENT,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Trajectories of a policy in an environment: drawn without recording, all side by side, in memory that stays;
- * then packed into the fields that losses of trajectories read (tenon/trajectory.h). */
+/* Trajectories of a policy in an environment: drawn without recording, all side by side, in memory that
+ * stays; then packed into the fields that losses of trajectories read (tenon/trajectory.h). */
 #ifndef TENON_PLUGINS_ROLLOUT_H
 #define TENON_PLUGINS_ROLLOUT_H
 
@@ -24,13 +24,13 @@ struct rollout {
   int64_t letters, length;
   bool conditional;
 
-  int64_t capacity; /* trajectories there is room for */
-  double *states;   /* (capacity, max_steps, width): s_t */
-  int64_t *actions; /* (capacity, max_steps): a_t */
-  int64_t *steps_of; /* (capacity): transitions */
-  double *objects;  /* (capacity, width): where they ended */
-  double *asked_of; /* (capacity, objectives + 1): preferences */
-  double *values;   /* (capacity, objectives) */
+  int64_t capacity;             /* trajectories there is room for */
+  double *states;               /* (capacity, max_steps, width): s_t */
+  int64_t *actions;             /* (capacity, max_steps): a_t */
+  int64_t *steps_of;            /* (capacity): transitions */
+  double *objects;              /* (capacity, width): where they ended */
+  double *asked_of;             /* (capacity, objectives + 1): preferences */
+  double *values;               /* (capacity, objectives) */
   double *utility, *log_reward; /* (capacity) */
   /* scratch of a step: what still goes on */
   int64_t *active, *chosen;
@@ -115,8 +115,8 @@ static inline tn_status rollout_check(struct rollout *r, const tn_component *los
   tn_spec *packed = tn_spec_clone(outputs);
   if (!packed) return TN_ERROR_MEMORY;
   static const char *const numbers[] = {"log_pf", "log_pb", "entropy", "log_reward", "utility"};
-  static const char *const indices[] = {"trajectory", "offset", "action", "parent.child", "parent.row",
-                                        "parent.action"};
+  static const char *const indices[] = {"trajectory",   "offset",     "action",
+                                        "parent.child", "parent.row", "parent.action"};
   for (uint32_t i = 0; i < TN_ARRAY_LENGTH(numbers); i++)
     tn_spec_set(packed, numbers[i], TN_FLOAT, (tn_shape){0, {0}}, 0);
   for (uint32_t i = 0; i < TN_ARRAY_LENGTH(indices); i++)
@@ -131,8 +131,8 @@ static inline tn_status rollout_check(struct rollout *r, const tn_component *los
 /* ---- memory ---- */
 
 static inline void rollout_close(struct rollout *r) {
-  void *all[] = {r->states,     r->actions, r->steps_of, r->objects, r->asked_of, r->values,  r->utility,
-                 r->log_reward, r->active,  r->chosen,   r->now,     r->mask,     r->done,    r->features};
+  void *all[] = {r->states,     r->actions, r->steps_of, r->objects, r->asked_of, r->values, r->utility,
+                 r->log_reward, r->active,  r->chosen,   r->now,     r->mask,     r->done,   r->features};
   for (size_t i = 0; i < TN_ARRAY_LENGTH(all); i++) tn_free(all[i]);
   r->states = r->objects = r->asked_of = r->values = r->utility = r->log_reward = r->now = NULL;
   r->actions = r->steps_of = r->active = r->chosen = NULL;
@@ -214,10 +214,11 @@ static inline tn_status rollout_reward(struct rollout *r, int64_t n) {
 
 /* ---- the policy ---- */
 
-static inline tn_status rollout_apply(const struct rollout *r, const tn_params *params, const tn_fields *inputs,
-                                      tn_fields *outputs, const tn_progress *progress, bool step) {
-  tn_rng rng = tn_rng_at(r->model->name, progress->mode == TN_TRAIN ? "train" : "evaluate",
-                         (uint64_t)progress->step);
+static inline tn_status rollout_apply(const struct rollout *r, const tn_params *params,
+                                      const tn_fields *inputs, tn_fields *outputs,
+                                      const tn_progress *progress, bool step) {
+  tn_rng rng =
+      tn_rng_at(r->model->name, progress->mode == TN_TRAIN ? "train" : "evaluate", (uint64_t)progress->step);
   tn_model_call call = {.size = sizeof call,
                         .norm = TN_NORM_RUNNING,
                         .params = params,
@@ -251,8 +252,8 @@ static inline tn_fields *rollout_inputs(const struct rollout *r, const double *s
   return fields;
 }
 
-/* (n, length + 1, actions) masks of a policy that reads strings, from `write` of each prefix's state: all ones
- * where there is no such state. */
+/* (n, length + 1, actions) masks of a policy that reads strings, from `write` of each prefix's state: all
+ * ones where there is no such state. */
 static inline tn_tensor *rollout_string_mask(const struct rollout *r, int64_t n) {
   tn_tensor *mask = tn_empty(TN_B8, TN_SHAPE(n, r->length + 1, r->info.actions));
   if (!tn_poisoned(mask)) memset(tn_data(mask), 1, (size_t)tn_numel(mask));
@@ -260,9 +261,10 @@ static inline tn_tensor *rollout_string_mask(const struct rollout *r, int64_t n)
 }
 
 /* logits (n, actions) and log_flow (n) at any n states, strings of `prefix` letters if they are strings. */
-static inline tn_status rollout_evaluate(const struct rollout *r, const tn_params *params, const double *states,
-                                         int64_t n, int64_t prefix, tn_tensor *condition,
-                                         const tn_progress *progress, tn_fields *outputs) {
+static inline tn_status rollout_evaluate(const struct rollout *r, const tn_params *params,
+                                         const double *states, int64_t n, int64_t prefix,
+                                         tn_tensor *condition, const tn_progress *progress,
+                                         tn_fields *outputs) {
   if (!r->tokens)
     return rollout_apply(r, params, rollout_inputs(r, states, n, condition, NULL), outputs, progress, false);
   tn_fields *inputs = tn_fields_new(), *all = tn_fields_new();
@@ -284,13 +286,15 @@ static inline tn_status rollout_evaluate(const struct rollout *r, const tn_param
   tn_fields_set(outputs, "logits",
                 tn_reshape(tn_slice(tn_field(all, "logits"), 1, prefix, prefix + 1), TN_SHAPE(n, actions)));
   tn_tensor *flow = tn_fields_find(all, "log_flow");
-  if (flow) tn_fields_set(outputs, "log_flow", tn_reshape(tn_slice(flow, 1, prefix, prefix + 1), TN_SHAPE(n)));
+  if (flow)
+    tn_fields_set(outputs, "log_flow", tn_reshape(tn_slice(flow, 1, prefix, prefix + 1), TN_SHAPE(n)));
   return tn_outcome();
 }
 
 /* log Z of n conditions as the loss has learnt it, as float64 (n); NULL if it learns none. */
-static inline tn_tensor *rollout_log_z(const struct rollout *r, const tn_params *params, const tn_component *loss,
-                                       tn_tensor *condition, int64_t n, const tn_progress *progress) {
+static inline tn_tensor *rollout_log_z(const struct rollout *r, const tn_params *params,
+                                       const tn_component *loss, tn_tensor *condition, int64_t n,
+                                       const tn_progress *progress) {
   const tn_flow_loss *flow = tn_extension(loss, TN_FLOW_LOSS);
   if (!flow || !flow->log_z) return NULL;
   double *states = tn_alloc((size_t)(n * r->info.state_width) * sizeof *states);
@@ -319,12 +323,13 @@ static inline tn_tensor *rollout_log_z(const struct rollout *r, const tn_params 
 /* ---- drawing ---- */
 
 /* An action from (1 - epsilon) softmax(logits) + epsilon uniform(legal). */
-static inline int64_t rollout_choose(const tn_tensor *logits, int64_t row, const uint8_t *mask, int64_t actions,
-                                     double epsilon, tn_rng *rng) {
+static inline int64_t rollout_choose(const tn_tensor *logits, int64_t row, const uint8_t *mask,
+                                     int64_t actions, double epsilon, tn_rng *rng) {
   double sum = 0, most = -INFINITY;
   int64_t legal = 0, last = 0;
-#define LOGIT(a) \
-  (logits->dtype == TN_F64 ? tn_f64(logits)[row * actions + (a)] : (double)tn_f32(logits)[row * actions + (a)])
+#define LOGIT(a)                                                 \
+  (logits->dtype == TN_F64 ? tn_f64(logits)[row * actions + (a)] \
+                           : (double)tn_f32(logits)[row * actions + (a)])
   for (int64_t a = 0; a < actions; a++) {
     if (!mask[a]) continue;
     legal++;
@@ -351,8 +356,8 @@ static inline int64_t rollout_choose(const tn_tensor *logits, int64_t row, const
 }
 
 /* Inputs of one more letter of strings: what the former step gave, for those that go on. */
-static inline tn_fields *rollout_letter(const struct rollout *r, int64_t t, int64_t n, const tn_fields *former,
-                                        tn_tensor *kept, tn_tensor *condition) {
+static inline tn_fields *rollout_letter(const struct rollout *r, int64_t t, int64_t n,
+                                        const tn_fields *former, tn_tensor *kept, tn_tensor *condition) {
   tn_fields *fields = tn_fields_new();
   tn_tensor *token = tn_empty(TN_I64, TN_SHAPE(n)), *mask = tn_empty(TN_B8, TN_SHAPE(n, r->info.actions));
   if (tn_failed()) return fields;
@@ -365,73 +370,89 @@ static inline tn_fields *rollout_letter(const struct rollout *r, int64_t t, int6
   for (uint32_t i = 0; former && i < tn_fields_count(former); i++) {
     const char *name;
     tn_tensor *x = tn_fields_at(former, i, &name);
-    if (strncmp(name, "memory.", 7) == 0)
-      tn_fields_set(fields, name, kept ? tn_index_select(x, 0, kept) : x);
+    if (strncmp(name, "memory.", 7) == 0) tn_fields_set(fields, name, kept ? tn_index_select(x, 0, kept) : x);
   }
   return fields;
 }
 
+/* Inputs of a policy that reads states, for the `count` of `n` that still go on, in memory that stays. */
+static inline tn_fields *rollout_now(const struct rollout *r, int64_t count, int64_t n,
+                                     tn_tensor *condition) {
+  tn_fields *fields = tn_fields_new();
+  if (r->table->features(r->environment->self, r->now, count, r->features) < 0) return fields;
+  tn_tensor *state = tn_wrap(TN_F32, TN_SHAPE(count, r->info.feature_width), r->features);
+  tn_fields_set(fields, "state", tn_precision() == TN_F32 ? state : tn_cast(state, tn_precision()));
+  tn_fields_set(fields, "mask", tn_wrap(TN_B8, TN_SHAPE(count, r->info.actions), r->mask));
+  if (condition && count < n)
+    condition = tn_index_select(condition, 0, tn_from(TN_I64, TN_SHAPE(count), r->active));
+  if (condition) tn_fields_set(fields, "condition", condition);
+  return fields;
+}
+
+/* Draws an action for every state that goes on, by the policy's logits, and takes it. */
+static inline tn_status rollout_act(struct rollout *r, const tn_tensor *logits, int64_t t, int64_t count,
+                                    double epsilon, tn_rng *rng) {
+  const int64_t width = r->info.state_width, steps = r->info.max_steps, actions = r->info.actions;
+  for (int64_t k = 0; k < count; k++) {
+    const int64_t at = r->active[k] * steps + t;
+    r->chosen[k] = rollout_choose(logits, k, r->mask + k * actions, actions, epsilon, rng);
+    memcpy(r->states + at * width, r->now + k * width, (size_t)width * sizeof *r->now);
+    r->actions[at] = r->chosen[k];
+  }
+  return r->table->step(r->environment->self, r->now, count, r->chosen, NULL, r->done, rng);
+}
+
+/* Puts away what ended with action number t, and closes the ranks of the rest: how many there are; their
+ * former places are in `chosen`. */
+static inline int64_t rollout_close_ranks(struct rollout *r, int64_t t, int64_t count) {
+  const int64_t width = r->info.state_width;
+  const size_t bytes = (size_t)width * sizeof *r->now;
+  int64_t left = 0;
+  for (int64_t k = 0; k < count; k++) {
+    const int64_t i = r->active[k];
+    if (r->done[k]) {
+      memcpy(r->objects + i * width, r->now + k * width, bytes);
+      r->steps_of[i] = t + 1;
+      continue;
+    }
+    if (left != k) memcpy(r->now + left * width, r->now + k * width, bytes);
+    r->active[left] = i;
+    r->chosen[left++] = k;
+  }
+  return left;
+}
+
 /* Draws n trajectories under `condition` (n, c), with recording off; fills states, actions, steps_of and
  * objects. */
-static inline tn_status rollout_draw(struct rollout *r, const tn_params *params, int64_t n, tn_tensor *condition,
-                                     double epsilon, const tn_progress *progress, tn_rng *rng) {
-  const tn_environment *e = r->table;
-  void *self = r->environment->self;
-  const int64_t width = r->info.state_width, steps = r->info.max_steps, actions = r->info.actions;
-  const size_t bytes = (size_t)width * sizeof(double);
-  const bool recording = tn_record(false);
-  tn_status status = e->reset(self, r->now, n, rng);
-  int64_t count = n;
-  tn_fields *former = NULL;
+static inline tn_status rollout_draw(struct rollout *r, const tn_params *params, int64_t n,
+                                     tn_tensor *condition, double epsilon, const tn_progress *progress,
+                                     tn_rng *rng) {
+  const bool recording = tn_record(false), strings = r->tokens != NULL;
+  tn_status status = r->table->reset(r->environment->self, r->now, n, rng);
+  tn_fields *former = NULL; /* of strings: what the last step gave */
   tn_tensor *kept = NULL, *told = condition;
   for (int64_t i = 0; i < n; i++) r->active[i] = i;
-  for (int64_t t = 0; status >= 0 && count > 0; t++) {
-    if (t >= steps) {
+  for (int64_t t = 0, count = n; status >= 0 && count > 0; t++) {
+    if (t >= r->info.max_steps) {
       status = tn_fail(TN_ERROR_INTERNAL, "'%s' goes on after its %lld steps", r->environment->name,
-                       (long long)steps);
+                       (long long)r->info.max_steps);
       break;
     }
     /* Strings keep their memory from step to step; states need nothing from the former one. */
-    if (!r->tokens) tn_scope_open();
-    status = e->mask(self, r->now, count, r->mask);
-    tn_fields *inputs, *outputs = tn_fields_new();
-    if (r->tokens) {
-      inputs = rollout_letter(r, t, count, former, kept, told);
-    } else {
-      tn_tensor *rows = count < n ? tn_from(TN_I64, TN_SHAPE(count), r->active) : NULL;
-      inputs = tn_fields_new();
-      if (status >= 0) status = e->features(self, r->now, count, r->features);
-      tn_tensor *state = tn_wrap(TN_F32, TN_SHAPE(count, r->info.feature_width), r->features);
-      tn_fields_set(inputs, "state", tn_precision() == TN_F32 ? state : tn_cast(state, tn_precision()));
-      tn_fields_set(inputs, "mask", tn_wrap(TN_B8, TN_SHAPE(count, actions), r->mask));
-      if (condition)
-        tn_fields_set(inputs, "condition", rows ? tn_index_select(condition, 0, rows) : condition);
-    }
-    if (status >= 0) status = rollout_apply(r, params, inputs, outputs, progress, r->tokens != NULL);
+    if (!strings) tn_scope_open();
+    status = r->table->mask(r->environment->self, r->now, count, r->mask);
+    tn_fields *outputs = tn_fields_new();
+    tn_fields *inputs =
+        strings ? rollout_letter(r, t, count, former, kept, told) : rollout_now(r, count, n, condition);
+    if (status >= 0) status = rollout_apply(r, params, inputs, outputs, progress, strings);
     const tn_tensor *logits = status >= 0 ? tn_field(outputs, "logits") : NULL;
     if (status >= 0) status = tn_outcome();
-    for (int64_t k = 0; status >= 0 && k < count; k++) {
-      const int64_t i = r->active[k];
-      r->chosen[k] = rollout_choose(logits, k, r->mask + k * actions, actions, epsilon, rng);
-      memcpy(r->states + (i * steps + t) * width, r->now + k * width, bytes);
-      r->actions[i * steps + t] = r->chosen[k];
-    }
-    if (status >= 0) status = e->step(self, r->now, count, r->chosen, NULL, r->done, rng);
-    if (!r->tokens) tn_scope_close();
-    int64_t left = 0, *still = r->chosen;
-    for (int64_t k = 0; status >= 0 && k < count; k++) {
-      const int64_t i = r->active[k];
-      if (r->done[k]) {
-        memcpy(r->objects + i * width, r->now + k * width, bytes);
-        r->steps_of[i] = t + 1;
-        continue;
-      }
-      if (left != k) memcpy(r->now + left * width, r->now + k * width, bytes);
-      r->active[left] = i;
-      still[left++] = k;
-    }
+    if (status >= 0) status = rollout_act(r, logits, t, count, epsilon, rng);
+    if (!strings) tn_scope_close();
+    if (status < 0) break;
+    const int64_t left = rollout_close_ranks(r, t, count);
     former = outputs;
-    kept = r->tokens && left < count ? tn_from(TN_I64, TN_SHAPE(left), still) : NULL;
+    kept = strings && left < count ? tn_from(TN_I64, TN_SHAPE(left), r->chosen) : NULL;
     if (kept && told) told = tn_index_select(told, 0, kept);
     count = left;
   }
@@ -484,15 +505,16 @@ static inline tn_status rollout_edges(const struct rollout *r, struct rollout_pa
     p->row[p->edges] = former ? v - 1 : p->rows;
     if (former) continue;
     if (r->tokens)
-      return tn_fail(TN_ERROR_INVALID, "a string of '%s' has a parent that is no prefix", r->environment->name);
+      return tn_fail(TN_ERROR_INVALID, "a string of '%s' has a parent that is no prefix",
+                     r->environment->name);
     memcpy(p->states + p->rows * width, parent, bytes);
     p->owner[p->rows++] = p->owner[v];
   }
   return TN_OK;
 }
 
-static inline tn_status rollout_collect(const struct rollout *r, int64_t n, uint32_t needs, bool count_parents,
-                                        struct rollout_pack *p) {
+static inline tn_status rollout_collect(const struct rollout *r, int64_t n, uint32_t needs,
+                                        bool count_parents, struct rollout_pack *p) {
   const int64_t width = r->info.state_width, steps = r->info.max_steps;
   *p = (struct rollout_pack){.count = n};
   for (int64_t i = 0; i < n; i++) p->transitions += r->steps_of[i];
@@ -512,8 +534,8 @@ static inline tn_status rollout_collect(const struct rollout *r, int64_t n, uint
     const bool last = v + 1 == p->transitions || p->owner[v + 1] != p->owner[v];
     p->parents[v] = 1;
     if (!last && count_parents)
-      p->parents[v] = r->table->parents(r->environment->self, p->states + (v + 1) * width, p->scratch, actions,
-                                        ROLLOUT_PARENTS);
+      p->parents[v] = r->table->parents(r->environment->self, p->states + (v + 1) * width, p->scratch,
+                                        actions, ROLLOUT_PARENTS);
     if (last || !(needs & TN_FLOW_PARENTS)) continue;
     const tn_status status = rollout_edges(r, p, v + 1, &capacity);
     if (status < 0) return status;
@@ -522,12 +544,13 @@ static inline tn_status rollout_collect(const struct rollout *r, int64_t n, uint
 }
 
 /* Which actions may have led to the packed states (rows, actions). */
-static inline void rollout_backward_mask(const struct rollout *r, const struct rollout_pack *p, uint8_t *mask) {
+static inline void rollout_backward_mask(const struct rollout *r, const struct rollout_pack *p,
+                                         uint8_t *mask) {
   int64_t actions[ROLLOUT_PARENTS];
   memset(mask, 0, (size_t)(p->rows * r->info.actions));
   for (int64_t v = 0; v < p->rows; v++) {
-    const int64_t found = r->table->parents(r->environment->self, p->states + v * r->info.state_width, p->scratch,
-                                            actions, ROLLOUT_PARENTS);
+    const int64_t found = r->table->parents(r->environment->self, p->states + v * r->info.state_width,
+                                            p->scratch, actions, ROLLOUT_PARENTS);
     for (int64_t k = 0; k < found && k < ROLLOUT_PARENTS; k++) mask[v * r->info.actions + actions[k]] = 1;
   }
 }
@@ -552,7 +575,8 @@ static inline tn_status rollout_forward(const struct rollout *r, const struct ro
   } else {
     /* One pass over whole strings; the row of prefix t of trajectory i is i (length + 1) + t. */
     inputs = tn_fields_new();
-    tn_tensor *tokens = tn_empty(TN_I64, TN_SHAPE(p->count, r->length)), *mask = rollout_string_mask(r, p->count);
+    tn_tensor *tokens = tn_empty(TN_I64, TN_SHAPE(p->count, r->length)),
+              *mask = rollout_string_mask(r, p->count);
     tn_tensor *back = backward ? rollout_string_mask(r, p->count) : NULL;
     uint8_t *masks = tn_alloc((size_t)(p->rows * actions));
     pick = tn_empty(TN_I64, TN_SHAPE(p->rows));
@@ -565,7 +589,8 @@ static inline tn_status rollout_forward(const struct rollout *r, const struct ro
       tn_i64(pick)[v] = row;
       memcpy((uint8_t *)tn_data(mask) + row * actions, masks + v * actions, (size_t)actions);
       if (back)
-        memcpy((uint8_t *)tn_data(back) + row * actions, (uint8_t *)tn_data(legal) + v * actions, (size_t)actions);
+        memcpy((uint8_t *)tn_data(back) + row * actions, (uint8_t *)tn_data(legal) + v * actions,
+               (size_t)actions);
     }
     tn_free(masks);
     tn_fields_set(inputs, "tokens", tokens);
@@ -591,6 +616,62 @@ static inline tn_tensor *rollout_numbers(const double *values, int64_t n) {
   return tn_cast(tn_from(TN_F64, TN_SHAPE(n), values), tn_precision());
 }
 
+/* log P_B of each transition, uniform over the parents of where it leads. */
+static inline tn_tensor *rollout_uniform_backward(const struct rollout_pack *p) {
+  tn_tensor *log_pb = tn_empty(TN_F64, TN_SHAPE(p->transitions));
+  for (int64_t v = 0; !tn_poisoned(log_pb) && v < p->transitions; v++)
+    tn_f64(log_pb)[v] = -log((double)p->parents[v]);
+  return tn_cast(log_pb, tn_precision());
+}
+
+/* The same of a learnt policy: s_t+1 is in the next row; the stop has none. logits (T, actions), action (T)
+ */
+static inline tn_tensor *rollout_learnt_backward(const struct rollout_pack *p, tn_tensor *logits,
+                                                 tn_tensor *action) {
+  tn_tensor *next = tn_empty(TN_I64, TN_SHAPE(p->transitions));
+  tn_tensor *inner = tn_empty(TN_B8, TN_SHAPE(p->transitions));
+  for (int64_t v = 0; !tn_failed() && v < p->transitions; v++) {
+    const bool last = v + 1 == p->transitions || p->owner[v + 1] != p->owner[v];
+    tn_i64(next)[v] = last ? v : v + 1;
+    ((uint8_t *)tn_data(inner))[v] = !last;
+  }
+  tn_tensor *taken = tn_pick(tn_index_select(tn_log_softmax(logits, 1), 0, next), action);
+  return tn_where(inner, taken, tn_scalar(taken->dtype, 0));
+}
+
+static inline tn_status rollout_fill(const struct rollout *r, const struct rollout_pack *p,
+                                     tn_tensor *condition, uint32_t needs, bool backward, tn_fields *fields) {
+  tn_tensor *action = tn_empty(TN_I64, TN_SHAPE(p->transitions));
+  tn_tensor *offset = tn_empty(TN_I64, TN_SHAPE(p->count + 1));
+  if (tn_failed()) return tn_outcome();
+  for (int64_t i = 0, v = 0; i <= p->count; i++) {
+    tn_i64(offset)[i] = v;
+    for (int64_t t = 0; i < p->count && t < r->steps_of[i]; t++)
+      tn_i64(action)[v++] = r->actions[i * r->info.max_steps + t];
+  }
+  tn_tensor *logits = tn_field(fields, "logits");
+  if (p->rows > p->transitions) logits = tn_slice(logits, 0, 0, p->transitions);
+  tn_tensor *log_p = tn_log_softmax(logits, 1); /* (T, actions) */
+  tn_fields_set(fields, "log_pf", tn_pick(log_p, action));
+  tn_fields_set(fields, "log_pb",
+                backward ? rollout_learnt_backward(p, tn_field(fields, "backward_logits"), action)
+                         : rollout_uniform_backward(p));
+  if (needs & TN_FLOW_ENTROPY)
+    tn_fields_set(fields, "entropy", tn_neg(tn_sum_axis(tn_mul(tn_exp(log_p), log_p), 1)));
+  tn_fields_set(fields, "action", action);
+  tn_fields_set(fields, "trajectory", tn_from(TN_I64, TN_SHAPE(p->transitions), p->owner));
+  tn_fields_set(fields, "offset", offset);
+  tn_fields_set(fields, "log_reward", rollout_numbers(r->log_reward, p->count));
+  tn_fields_set(fields, "utility", rollout_numbers(r->utility, p->count));
+  if (condition) tn_fields_set(fields, "condition", condition);
+  if (needs & TN_FLOW_PARENTS) {
+    tn_fields_set(fields, "parent.child", tn_from(TN_I64, TN_SHAPE(p->edges), p->child));
+    tn_fields_set(fields, "parent.row", tn_from(TN_I64, TN_SHAPE(p->edges), p->row));
+    tn_fields_set(fields, "parent.action", tn_from(TN_I64, TN_SHAPE(p->edges), p->action));
+  }
+  return tn_outcome();
+}
+
 /* The fields of a loss over the first n trajectories, at `params`. */
 static inline tn_status rollout_fields(const struct rollout *r, const tn_params *params, int64_t n,
                                        tn_tensor *condition, uint32_t needs, bool backward,
@@ -598,54 +679,9 @@ static inline tn_status rollout_fields(const struct rollout *r, const tn_params 
   struct rollout_pack p;
   tn_status status = rollout_collect(r, n, needs, !backward, &p);
   if (status >= 0) status = rollout_forward(r, &p, params, condition, backward, progress, fields);
-  tn_tensor *action = tn_empty(TN_I64, TN_SHAPE(p.transitions)), *offset = tn_empty(TN_I64, TN_SHAPE(n + 1));
-  tn_tensor *log_pb = tn_empty(TN_F64, TN_SHAPE(p.transitions));
-  if (status >= 0) status = tn_outcome();
-  if (status < 0) {
-    rollout_unpack(&p);
-    return status;
-  }
-  for (int64_t i = 0, v = 0; i <= n; i++) {
-    tn_i64(offset)[i] = v;
-    for (int64_t t = 0; i < n && t < r->steps_of[i]; t++, v++) {
-      tn_i64(action)[v] = r->actions[i * r->info.max_steps + t];
-      tn_f64(log_pb)[v] = -log((double)p.parents[v]);
-    }
-  }
-  tn_tensor *logits = tn_field(fields, "logits");
-  if (p.rows > p.transitions) logits = tn_slice(logits, 0, 0, p.transitions);
-  tn_tensor *log_p = tn_log_softmax(logits, 1); /* (T, actions) */
-  tn_tensor *owner = tn_from(TN_I64, TN_SHAPE(p.transitions), p.owner);
-  tn_fields_set(fields, "log_pf", tn_pick(log_p, action));
-  if (backward) { /* of s_t+1, in the next row; the stop has none */
-    tn_tensor *next = tn_empty(TN_I64, TN_SHAPE(p.transitions));
-    tn_tensor *inner = tn_empty(TN_B8, TN_SHAPE(p.transitions));
-    for (int64_t v = 0; !tn_failed() && v < p.transitions; v++) {
-      const bool last = v + 1 == p.transitions || p.owner[v + 1] != p.owner[v];
-      tn_i64(next)[v] = last ? v : v + 1;
-      ((uint8_t *)tn_data(inner))[v] = !last;
-    }
-    tn_tensor *log_b = tn_log_softmax(tn_field(fields, "backward_logits"), 1);
-    tn_tensor *taken = tn_pick(tn_index_select(log_b, 0, next), action);
-    tn_fields_set(fields, "log_pb", tn_where(inner, taken, tn_scalar(taken->dtype, 0)));
-  } else {
-    tn_fields_set(fields, "log_pb", tn_cast(log_pb, tn_precision()));
-  }
-  if (needs & TN_FLOW_ENTROPY)
-    tn_fields_set(fields, "entropy", tn_neg(tn_sum_axis(tn_mul(tn_exp(log_p), log_p), 1)));
-  tn_fields_set(fields, "action", action);
-  tn_fields_set(fields, "trajectory", owner);
-  tn_fields_set(fields, "offset", offset);
-  tn_fields_set(fields, "log_reward", rollout_numbers(r->log_reward, n));
-  tn_fields_set(fields, "utility", rollout_numbers(r->utility, n));
-  if (condition) tn_fields_set(fields, "condition", condition);
-  if (needs & TN_FLOW_PARENTS) {
-    tn_fields_set(fields, "parent.child", tn_from(TN_I64, TN_SHAPE(p.edges), p.child));
-    tn_fields_set(fields, "parent.row", tn_from(TN_I64, TN_SHAPE(p.edges), p.row));
-    tn_fields_set(fields, "parent.action", tn_from(TN_I64, TN_SHAPE(p.edges), p.action));
-  }
+  if (status >= 0) status = rollout_fill(r, &p, condition, needs, backward, fields);
   rollout_unpack(&p);
-  return tn_outcome();
+  return status;
 }
 
 #endif

@@ -289,10 +289,10 @@ static const void *sequence_extension(void *self, const char *id) {
   return strcmp(id, TN_ENVIRONMENT_SPECTRUM) == 0 ? &spectrum : NULL;
 }
 
-static const tn_environment sequence_table = {
-    sizeof sequence_table, sequence_describe, sequence_reset,  sequence_mask,
-    sequence_step,         sequence_features, sequence_reward, sequence_parents,
-    sequence_index,        sequence_states,   sequence_print};
+static const tn_environment sequence_table = {sizeof sequence_table, sequence_describe, sequence_reset,
+                                              sequence_mask,         sequence_step,     sequence_features,
+                                              sequence_reward,       sequence_parents,  sequence_index,
+                                              sequence_states,       sequence_print};
 static const tn_class sequence_class = {
     .size = sizeof(tn_class),
     .kind = TN_ENVIRONMENT,

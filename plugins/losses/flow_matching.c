@@ -4,8 +4,8 @@
  *
  *   (log(eps + sum_parents F(s, a)) - log(eps + sum_a F(s', a)))^2,   and into an object: F(x, stop) = R(x),
  *
- * by log-sum-exp; the mean over a trajectory's states but the source, its object included. log Z is what flows
- * out of the source. */
+ * by log-sum-exp; the mean over a trajectory's states but the source, its object included. log Z is what
+ * flows out of the source. */
 #include "trajectories.h"
 
 struct flow_matching {
@@ -13,8 +13,8 @@ struct flow_matching {
   int32_t cost;
 };
 static const tn_param flow_matching_params[] = {
-    TN_PARAM_(struct flow_matching, eps, TN_PARAM_REAL, TN_PARAM_MIN_EXCLUSIVE, "1e-6", 0, 1, NULL, NULL, NULL,
-              "added to both flows, so that small ones count less"),
+    TN_PARAM_(struct flow_matching, eps, TN_PARAM_REAL, TN_PARAM_MIN_EXCLUSIVE, "1e-6", 0, 1, NULL, NULL,
+              NULL, "added to both flows, so that small ones count less"),
     COST_PARAM(flow_matching),
 };
 
@@ -49,7 +49,8 @@ static tn_tensor *flow_matching_per_sample(void *self, const tn_loss_call *call)
   if (tn_failed()) return logits;
   for (int64_t i = 0, k = 0; i < t.count; i++) {
     tn_i64(last)[i] = t.offset[i + 1] - 1;
-    for (int64_t v = t.offset[i] + 1; v < t.offset[i + 1]; v++, k++) tn_i64(visited)[k] = v, tn_i64(owner)[k] = i;
+    for (int64_t v = t.offset[i] + 1; v < t.offset[i + 1]; v++, k++)
+      tn_i64(visited)[k] = v, tn_i64(owner)[k] = i;
   }
   for (int64_t e = 0; e < tn_numel(child); e++)
     tn_i64(number)[e] = tn_i64(child)[e] - 1 - tn_i64(t.number)[tn_i64(child)[e]];

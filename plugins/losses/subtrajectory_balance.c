@@ -2,7 +2,8 @@
 /* Sub-trajectory balance (Madan et al. 2023, eq. 12): with f_i = log F(s_i), f_n+1 = log R(x) and
  * c_j = sum_t<j (log P_F - log P_B), the imbalance from state i to state j of a trajectory is
  *
- *   D_ij = f_i + c_j - c_i - f_j = (f_i - c_i) - (f_j - c_j),   loss = sum_i<j lambda^(j - i) D_ij^2 / sum_i<j lambda^(j - i)
+ *   D_ij = f_i + c_j - c_i - f_j = (f_i - c_i) - (f_j - c_j),   loss = sum_i<j lambda^(j - i) D_ij^2 /
+ * sum_i<j lambda^(j - i)
  *
  * lambda = 0 stands for its limit, detailed balance; large lambda tends to trajectory balance. log Z is
  * log F(s_0). */
@@ -71,10 +72,11 @@ static tn_tensor *subtrajectory_balance_per_sample(void *self, const tn_loss_cal
   if (!trajectories_of(call, &t) || tn_poisoned(flow)) return flow;
   const int64_t nodes = t.longest + 1;
   tn_tensor *f = padded(&t, tn_concatenate((tn_tensor *[]){flow, t.log_reward}, 2, 0), true); /* (m, nodes) */
-  tn_tensor *ratio = padded(&t, tn_sub(t.log_pf, t.log_pb), false);                          /* (m, longest) */
-  tn_tensor *c = tn_pad(TN_PAD_CONSTANT, tn_cumsum(ratio, 1), 1, 1, 0, 0);                   /* (m, nodes) */
+  tn_tensor *ratio = padded(&t, tn_sub(t.log_pf, t.log_pb), false);        /* (m, longest) */
+  tn_tensor *c = tn_pad(TN_PAD_CONSTANT, tn_cumsum(ratio, 1), 1, 1, 0, 0); /* (m, nodes) */
   tn_tensor *g = tn_sub(f, c);
-  tn_tensor *d = tn_sub(tn_reshape(g, TN_SHAPE(t.count, nodes, 1)), tn_reshape(g, TN_SHAPE(t.count, 1, nodes)));
+  tn_tensor *d =
+      tn_sub(tn_reshape(g, TN_SHAPE(t.count, nodes, 1)), tn_reshape(g, TN_SHAPE(t.count, 1, nodes)));
   tn_tensor *weighted = tn_mul(cost_of(loss->cost, d), weights_of(&t, loss->lambda, flow->dtype));
   return tn_sum_axis(tn_reshape(weighted, TN_SHAPE(t.count, nodes * nodes)), 1);
 }

@@ -9,9 +9,8 @@
 #include <tenon/trajectory.h>
 
 enum { COST_MSE, COST_HUBER };
-#define COST_PARAM(loss)                                \
-  TN_CHOICE(struct loss, cost, "mse", "mse|huber",      \
-            "of an imbalance d: d^2, or |d| > 1 ? 2 |d| - 1 : d^2")
+#define COST_PARAM(loss) \
+  TN_CHOICE(struct loss, cost, "mse", "mse|huber", "of an imbalance d: d^2, or |d| > 1 ? 2 |d| - 1 : d^2")
 static inline tn_tensor *cost_of(int32_t cost, tn_tensor *d) {
   if (cost == COST_MSE) return tn_square(d);
   tn_tensor *inner = tn_clamp(d, -1, 1); /* d^2 inside; beyond, 1 + 2 (|d| - 1) */
@@ -36,8 +35,9 @@ static inline bool trajectories_of(const tn_loss_call *call, struct trajectories
   t->offset = tn_i64(offset);
   t->count = tn_numel(offset) - 1;
   t->transitions = tn_numel(t->log_pf);
-  bool fits = t->count >= 1 && tn_numel(t->number) == t->transitions && tn_numel(t->log_pb) == t->transitions &&
-              tn_numel(t->log_reward) == t->count && t->offset[0] == 0 && t->offset[t->count] == t->transitions;
+  bool fits = t->count >= 1 && tn_numel(t->number) == t->transitions &&
+              tn_numel(t->log_pb) == t->transitions && tn_numel(t->log_reward) == t->count &&
+              t->offset[0] == 0 && t->offset[t->count] == t->transitions;
   for (int64_t i = 0; i < t->count && fits; i++) {
     const int64_t length = t->offset[i + 1] - t->offset[i];
     fits = length >= 1;
@@ -65,7 +65,8 @@ static inline tn_tensor *flow_after(const tn_loss_call *call, const struct traje
   return tn_index_select(both, 0, index);
 }
 
-static inline tn_status trajectories_declare(const tn_spec *fields, const char *const *names, uint32_t count) {
+static inline tn_status trajectories_declare(const tn_spec *fields, const char *const *names,
+                                             uint32_t count) {
   for (uint32_t i = 0; i < count; i++)
     if (!tn_spec_get(fields, names[i])) return TN_ERROR_MISSING;
   return TN_OK;
@@ -88,18 +89,18 @@ static inline struct estimate estimate_declare(tn_declaration *declaration, cons
     estimate.hidden = linear_declare(declaration, layer, condition->shape.dim[0], width, true,
                                      tn_init_of(TN_INIT_LECUN_UNIFORM, 1));
     snprintf(layer, sizeof layer, "%s.out", name);
-    estimate.out =
-        linear_declare(declaration, layer, width, 1, false, tn_init_of(TN_INIT_LECUN_UNIFORM, 1));
+    estimate.out = linear_declare(declaration, layer, width, 1, false, tn_init_of(TN_INIT_LECUN_UNIFORM, 1));
   }
-  estimate.value = tn_declare(declaration, name, TN_SHAPE(1), TN_NO_DECAY, tn_init_of(TN_INIT_CONSTANT, initial));
+  estimate.value =
+      tn_declare(declaration, name, TN_SHAPE(1), TN_NO_DECAY, tn_init_of(TN_INIT_CONSTANT, initial));
   return estimate;
 }
 /* (n), or (1) if there is no condition */
 static inline tn_tensor *estimate_apply(const struct estimate *estimate, const tn_loss_call *call) {
   tn_tensor *value = tn_param_tensor(call->params, estimate->value);
   if (!estimate->conditional) return value;
-  tn_tensor *h = tn_leaky_relu(
-      linear_apply(&estimate->hidden, call->params, tn_field(call->fields, "condition")), 0.01);
+  tn_tensor *h =
+      tn_leaky_relu(linear_apply(&estimate->hidden, call->params, tn_field(call->fields, "condition")), 0.01);
   return tn_add(tn_reshape(linear_apply(&estimate->out, call->params, h), TN_SHAPE(-1)), value);
 }
 

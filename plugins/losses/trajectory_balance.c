@@ -3,8 +3,8 @@
  *
  *   (log Z(c) + sum_t log P_F(a_t | s_t) - log R(x) - sum_t log P_B(s_t | s_t+1))^2
  *
- * The loss owns log Z: a number, or a network of the condition with one hidden layer. It wants a learning rate
- * 10 to 100 times that of the policy. */
+ * The loss owns log Z: a number, or a network of the condition with one hidden layer. It wants a learning
+ * rate 10 to 100 times that of the policy. */
 #include "trajectories.h"
 
 struct trajectory_balance {

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* The distribution of a policy's objects against its target R(x) / Z, exactly.
  *
- * Environments of at most `limit` states: P(s_0) = 1, P(s') += P(s) P_F(s' | s) along the graph, level by level,
- * p(x) = P(x) P_F(stop | x). Figures are means over the preferences of a walk, in float64:
- *   l1, tv, kl    sum |p - R / Z|, half of it, sum p log(p Z / R);  max_l1, max_tv: the worst preference
- *   uniform_l1    of the uniform distribution over all objects, for comparison
- *   mass_error    |sum p - 1|
- *   utility_error |E_p u - E_R/Z u|, u the utility without the exponent
- * Environments with a spectrum: sums over objects from the spectrum; E_p u is the mean over sampled objects.
- * sample_utility is the mean over all sampled objects. Both: log_z_error and max_log_z_error, |log Z learnt - exact|, if the probe brings the loss; and
+ * Environments of at most `limit` states: P(s_0) = 1, P(s') += P(s) P_F(s' | s) along the graph, level by
+ * level, p(x) = P(x) P_F(stop | x). Figures are means over the preferences of a walk, in float64: l1, tv, kl
+ * sum |p - R / Z|, half of it, sum p log(p Z / R);  max_l1, max_tv: the worst preference uniform_l1    of the
+ * uniform distribution over all objects, for comparison mass_error    |sum p - 1| utility_error |E_p u -
+ * E_R/Z u|, u the utility without the exponent Environments with a spectrum: sums over objects from the
+ * spectrum; E_p u is the mean over sampled objects. sample_utility is the mean over all sampled objects.
+ * Both: log_z_error and max_log_z_error, |log Z learnt - exact|, if the probe brings the loss; and
  * true_hypervolume, of the true front above 0. */
 #include <stdio.h>
 #include "plugins/environments/graph.h"
@@ -114,7 +113,8 @@ static tn_status propagate(struct comparison *c, int64_t chunk) {
       tn_scope_close();
       for (; status >= 0 && e < g->edges && g->edge[e].from < first + n; e++) {
         const struct edge *edge = &g->edge[e];
-        const double flow = c->reached[edge->from] * c->probability[(edge->from - first) * actions + edge->action];
+        const double flow =
+            c->reached[edge->from] * c->probability[(edge->from - first) * actions + edge->action];
         if (edge->to < 0)
           c->p[~edge->to] += flow;
         else
@@ -145,9 +145,11 @@ static void add(struct totals *t, int32_t figure, double value) {
   t->has[figure] = true;
 }
 static void tell(const struct totals *t, tn_metric_sink *sink) {
-  static const char *const mean[FIGURES] = {"l1",          "tv",      "kl",             "mass_error", "uniform_l1",
-                                            "log_z_error", "utility", "target_utility", "utility_error"};
-  static const char *const most[FIGURES] = {"max_l1", "max_tv", NULL, NULL, NULL, "max_log_z_error", NULL, NULL, NULL};
+  static const char *const mean[FIGURES] = {"l1",           "tv",          "kl",      "mass_error",
+                                            "uniform_l1",   "log_z_error", "utility", "target_utility",
+                                            "utility_error"};
+  static const char *const most[FIGURES] = {"max_l1",          "max_tv", NULL, NULL, NULL,
+                                            "max_log_z_error", NULL,     NULL, NULL};
   for (int32_t f = 0; f < FIGURES; f++) {
     if (!t->has[f]) continue;
     sink->value(sink, mean[f], t->sum[f] / (double)t->count);
@@ -160,7 +162,8 @@ static tn_status compare_log_z(const struct rollout *r, const tn_metric_probe *p
                                double log_z, const tn_progress *progress, struct totals *totals) {
   if (!probe->loss) return TN_OK;
   tn_scope_open();
-  tn_tensor *z = rollout_log_z(r, probe->params, probe->loss, rollout_condition(r, asked, 1, progress), 1, progress);
+  tn_tensor *z =
+      rollout_log_z(r, probe->params, probe->loss, rollout_condition(r, asked, 1, progress), 1, progress);
   if (z && !tn_poisoned(z)) add(totals, LOG_Z, fabs(tn_item(z) - log_z));
   tn_scope_close();
   return tn_outcome();
@@ -231,7 +234,8 @@ static void compare(const struct comparison *c, struct totals *totals) {
 
 /* ---- by the graph ---- */
 
-static tn_status prefer(const struct rollout *r, const tn_component *preference, int64_t number, double *asked) {
+static tn_status prefer(const struct rollout *r, const tn_component *preference, int64_t number,
+                        double *asked) {
   tn_rng rng = tn_rng_at(r->environment->name, "exact", (uint64_t)number);
   for (uint32_t k = 0; k <= r->info.objectives; k++) asked[k] = 1;
   return preference ? tn_preference_draw(preference, r->info.objectives, number, 1, asked, &rng) : TN_OK;
@@ -275,13 +279,13 @@ static tn_status by_graph(const struct exact_distribution *metric, struct rollou
                          .utility = tn_alloc(n * sizeof(double)),
                          .log_r = tn_alloc(n * sizeof(double)),
                          .asked = tn_alloc(n * (size_t)asked * sizeof(double)),
-                         .probability =
-                             tn_alloc((size_t)(metric->chunk * r->info.actions) * sizeof(double))};
+                         .probability = tn_alloc((size_t)(metric->chunk * r->info.actions) * sizeof(double))};
   if (tn_failed()) status = TN_ERROR_MEMORY;
   if (status >= 0) status = r->table->reward(r->environment->self, g.ends, g.objects, c.values);
   for (int64_t j = 0; status >= 0 && j < count; j++) {
     status = prefer(r, r->preference, j, c.asked);
-    for (int64_t i = 1; i < g.objects; i++) memcpy(c.asked + i * asked, c.asked, (size_t)asked * sizeof(double));
+    for (int64_t i = 1; i < g.objects; i++)
+      memcpy(c.asked + i * asked, c.asked, (size_t)asked * sizeof(double));
     if (status >= 0) status = rewards(r, r->preference, c.asked, c.values, g.objects, c.utility, c.log_r);
     if (status >= 0) status = propagate(&c, metric->chunk);
     if (status < 0) break;
@@ -303,8 +307,8 @@ static tn_status by_graph(const struct exact_distribution *metric, struct rollou
 /* ---- by the spectrum ---- */
 
 static tn_status by_spectrum(const struct exact_distribution *metric, struct rollout *r,
-                             const tn_environment_spectrum *spectrum, const tn_metric_probe *probe, int64_t count,
-                             tn_metric_sink *sink) {
+                             const tn_environment_spectrum *spectrum, const tn_metric_probe *probe,
+                             int64_t count, tn_metric_sink *sink) {
   struct totals totals = {.count = count};
   const int64_t objectives = r->info.objectives, asked = objectives + 1;
   const int64_t n = spectrum->spectrum(r->environment->self, NULL, NULL, 0);
@@ -313,7 +317,8 @@ static tn_status by_spectrum(const struct exact_distribution *metric, struct rol
   const tn_progress progress = {.size = sizeof progress, .mode = TN_EVALUATE};
   double *values = tn_alloc((size_t)(n * objectives) * sizeof *values);
   double *log_n = tn_alloc((size_t)n * sizeof *log_n), *utility = tn_alloc((size_t)n * sizeof *utility);
-  double *log_r = tn_alloc((size_t)n * sizeof *log_r), *wanted = tn_alloc((size_t)(n * asked) * sizeof *wanted);
+  double *log_r = tn_alloc((size_t)n * sizeof *log_r),
+         *wanted = tn_alloc((size_t)(n * asked) * sizeof *wanted);
   tn_status status = tn_failed() ? TN_ERROR_MEMORY : TN_OK;
   if (status >= 0) spectrum->spectrum(r->environment->self, values, log_n, n);
   for (int64_t j = 0; status >= 0 && j < count; j++) {
@@ -346,7 +351,8 @@ static tn_status exact_distribution_measure(void *self, const tn_metric_probe *p
   enum { RANDOM = 16 };
   const struct exact_distribution *metric = self;
   if (!probe->subject || strcmp(probe->subject->cls->kind, TN_ENVIRONMENT) != 0 || !probe->model)
-    return tn_fail(TN_ERROR_INVALID, "it compares a policy with the rewards of an environment: use stage.sample");
+    return tn_fail(TN_ERROR_INVALID,
+                   "it compares a policy with the rewards of an environment: use stage.sample");
   const bool knows = probe->size >= offsetof(tn_metric_probe, preference) + sizeof probe->preference;
   struct rollout r = {.environment = probe->subject,
                       .model = probe->model,

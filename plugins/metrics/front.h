@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Pareto fronts of rows of objectives, larger better: which points are not dominated, and the volume that they
- * dominate. */
+/* Pareto fronts of rows of objectives, larger better: which points are not dominated, and the volume that
+ * they dominate. */
 #ifndef TENON_PLUGINS_FRONT_H
 #define TENON_PLUGINS_FRONT_H
 
@@ -109,8 +109,8 @@ static inline double front_volume(double *points, int64_t n, uint32_t objectives
   return volume;
 }
 
-/* The volume between `reference` (objectives) and what n points dominate; points that are not above it in every
- * objective count nothing. `points` is not changed. NAN: out of memory. */
+/* The volume between `reference` (objectives) and what n points dominate; points that are not above it in
+ * every objective count nothing. `points` is not changed. NAN: out of memory. */
 static inline double front_hypervolume(const double *points, int64_t n, uint32_t objectives,
                                        const double *reference) {
   double *above = tn_alloc((size_t)n * objectives * sizeof *above + sizeof *above);

@@ -36,7 +36,8 @@ static tn_status hypervolume_values(void *self, tn_metric_sink *sink) {
     return tn_fail(TN_ERROR_INVALID, "reference: %u numbers for %u objectives", metric->reference.count,
                    objectives);
   for (uint32_t k = 0; k < objectives; k++) {
-    reference[k] = metric->reference.count == 0 ? 0 : metric->reference.items[metric->reference.count > 1 ? k : 0];
+    reference[k] =
+        metric->reference.count == 0 ? 0 : metric->reference.items[metric->reference.count > 1 ? k : 0];
     if (metric->minimise) reference[k] = -reference[k];
   }
   double *rows = points_objectives(&metric->points, metric->select == SELECT_BEST, &count);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* Rows of objectives against a reference front: the true front of an environment, or the rows of a data set.
  *
- *   metric.igd             inverted generational distance (Coello and Sierra 2004): the mean over reference points of
- *                          the distance to the nearest row; with `plus` IGD+ (Ishibuchi et al. 2015): only what a row
- *                          is worse counts
- *   metric.pareto_entropy  every row goes to its nearest reference point: the entropy of their distribution (nats;
- *                          Roy et al. 2023), and `coverage`, the share of reference points that get any */
+ *   metric.igd             inverted generational distance (Coello and Sierra 2004): the mean over reference
+ * points of the distance to the nearest row; with `plus` IGD+ (Ishibuchi et al. 2015): only what a row is
+ * worse counts metric.pareto_entropy  every row goes to its nearest reference point: the entropy of their
+ * distribution (nats; Roy et al. 2023), and `coverage`, the share of reference points that get any */
 #include "plugins/environments/graph.h"
 #include "points.h"
 #include <tenon/dataset.h>
@@ -22,16 +21,18 @@ struct reference {
   int64_t count;
   uint32_t objectives;
 };
-#define REFERENCE_PARAMS                                                                                     \
-  POINTS_PARAMS(reference),                                                                                  \
-      TN_REFERENCE(struct reference, environment, 0, TN_ENVIRONMENT, NULL,                                   \
-                   "whose true front is the reference; or give `data`"),                                     \
-      TN_REFERENCE(struct reference, data, 0, TN_DATASET, NULL, "rows of objectives that are the reference"), \
-      TN_STRING(struct reference, reference_field, "input", "field of the data"),                            \
+#define REFERENCE_PARAMS                                                          \
+  POINTS_PARAMS(reference),                                                       \
+      TN_REFERENCE(struct reference, environment, 0, TN_ENVIRONMENT, NULL,        \
+                   "whose true front is the reference; or give `data`"),          \
+      TN_REFERENCE(struct reference, data, 0, TN_DATASET, NULL,                   \
+                   "rows of objectives that are the reference"),                  \
+      TN_STRING(struct reference, reference_field, "input", "field of the data"), \
       TN_INTEGER(struct reference, limit, "1e6", 1, 1 << 28, "states", "most states of the environment")
 static const tn_param igd_params[] = {
     REFERENCE_PARAMS,
-    TN_BOOL(struct reference, plus, "no", "IGD+: a row that is better than a reference point is at distance 0"),
+    TN_BOOL(struct reference, plus, "no",
+            "IGD+: a row that is better than a reference point is at distance 0"),
 };
 static const tn_param pareto_entropy_params[] = {REFERENCE_PARAMS};
 
@@ -69,7 +70,8 @@ static tn_status read_front(struct reference *metric) {
   metric->objectives = (uint32_t)(tn_numel(x) / rows);
   metric->front = tn_alloc((size_t)tn_numel(x) * sizeof *metric->front);
   if (!metric->front) return TN_ERROR_MEMORY;
-  for (int64_t i = 0; i < tn_numel(x); i++) metric->front[i] = (metric->minimise ? -1 : 1) * points_number(x, i);
+  for (int64_t i = 0; i < tn_numel(x); i++)
+    metric->front[i] = (metric->minimise ? -1 : 1) * points_number(x, i);
   metric->count = rows;
   return TN_OK;
 }
@@ -137,7 +139,8 @@ static tn_status pareto_entropy_values(void *self, tn_metric_sink *sink) {
     int64_t nearest = 0;
     double least = INFINITY;
     for (int64_t j = 0; j < metric->count; j++) {
-      const double d = distance(metric, rows + i * metric->objectives, metric->front + j * metric->objectives);
+      const double d =
+          distance(metric, rows + i * metric->objectives, metric->front + j * metric->objectives);
       if (d < least) least = d, nearest = j;
     }
     share[nearest] += 1 / (double)count;
@@ -163,8 +166,9 @@ static const tn_class igd_class = {.size = sizeof(tn_class),
                                    .kind = TN_METRIC,
                                    .name = "igd",
                                    .summary = "Mean distance of a reference front from a set of objectives",
-                                   .reference = "Coello and Sierra 2004; Ishibuchi et al. 2015, Modified Distance "
-                                                "Calculation in Generational Distance",
+                                   .reference =
+                                       "Coello and Sierra 2004; Ishibuchi et al. 2015, Modified Distance "
+                                       "Calculation in Generational Distance",
                                    TN_CLASS_PARAMS(igd_params),
                                    .instance_size = sizeof(struct reference),
                                    .vtable = &(const tn_metric){.size = sizeof(tn_metric),
@@ -180,7 +184,8 @@ static const tn_class pareto_entropy_class = {
     .kind = TN_METRIC,
     .name = "pareto_entropy",
     .summary = "How evenly a set of objectives covers a reference front",
-    .reference = "Roy et al. 2023, Goal-conditioned GFlowNets for Controllable Multi-Objective Molecular Design",
+    .reference =
+        "Roy et al. 2023, Goal-conditioned GFlowNets for Controllable Multi-Objective Molecular Design",
     TN_CLASS_PARAMS(pareto_entropy_params),
     .instance_size = sizeof(struct reference),
     .vtable = &(const tn_metric){.size = sizeof(tn_metric),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Rows of objectives that metrics of fronts gather over batches: field `objectives` (n, K), any floating type,
- * larger better, or smaller with `minimise`; and, where they are there, the number of the request that a row
- * answers (`group`), the weights that it was asked with (`preference`), and how well it answers (`utility`). */
+/* Rows of objectives that metrics of fronts gather over batches: field `objectives` (n, K), any floating
+ * type, larger better, or smaller with `minimise`; and, where they are there, the number of the request that
+ * a row answers (`group`), the weights that it was asked with (`preference`), and how well it answers
+ * (`utility`). */
 #ifndef TENON_PLUGINS_POINTS_H
 #define TENON_PLUGINS_POINTS_H
 
@@ -65,7 +66,8 @@ static inline tn_status points_grow(struct points *p, int64_t more) {
 static inline tn_status points_add(struct points *p, const tn_fields *fields, const char *name, bool minimise,
                                    const char *extra) {
   const tn_tensor *objectives = tn_field(fields, name);
-  const tn_tensor *weights = tn_fields_find(fields, "preference"), *utility = tn_fields_find(fields, "utility");
+  const tn_tensor *weights = tn_fields_find(fields, "preference"),
+                  *utility = tn_fields_find(fields, "utility");
   const tn_tensor *group = tn_fields_find(fields, "group"), *more = extra ? tn_field(fields, extra) : NULL;
   if (tn_failed()) return tn_outcome();
   if (tn_ndim(objectives) != 2 || tn_dim(objectives, 1) < 1 || tn_dim(objectives, 1) > FRONT_MOST)
@@ -74,7 +76,8 @@ static inline tn_status points_add(struct points *p, const tn_fields *fields, co
   const uint32_t count = (uint32_t)tn_dim(objectives, 1);
   if (p->count == 0) p->objectives = count, p->extra = width;
   if (p->objectives != count || p->extra != width)
-    return tn_fail(TN_ERROR_SHAPE, "'%s' has %u objectives a row, before it were %u", name, count, p->objectives);
+    return tn_fail(TN_ERROR_SHAPE, "'%s' has %u objectives a row, before it were %u", name, count,
+                   p->objectives);
   if (weights && tn_numel(weights) != n * count) weights = NULL;
   const tn_status status = points_grow(p, n);
   if (status < 0) return status;
@@ -140,10 +143,10 @@ static inline double *points_objectives(const struct points *p, bool best, int64
   return rows;
 }
 
-#define POINTS_PARAMS(metric)                                                                                \
-  TN_STRING(struct metric, field, "objectives", "field of the objectives (n, K)"),                           \
-      TN_BOOL(struct metric, minimise, "no", "objectives are costs: smaller is better"),                     \
-      TN_CHOICE(struct metric, select, "all", "all|best",                                                    \
+#define POINTS_PARAMS(metric)                                                            \
+  TN_STRING(struct metric, field, "objectives", "field of the objectives (n, K)"),       \
+      TN_BOOL(struct metric, minimise, "no", "objectives are costs: smaller is better"), \
+      TN_CHOICE(struct metric, select, "all", "all|best",                                \
                 "all rows, or the row with the largest `utility` of each `group`")
 enum { SELECT_ALL, SELECT_BEST };
 

@@ -40,7 +40,8 @@ static tn_status r2_values(void *self, tn_metric_sink *sink) {
   if (metric->ideal.count > 1 && metric->ideal.count != objectives)
     return tn_fail(TN_ERROR_INVALID, "ideal: %u numbers for %u objectives", metric->ideal.count, objectives);
   const int64_t weights = simplex_points(metric->divisions, objectives);
-  if (weights < 1) return tn_fail(TN_ERROR_INVALID, "divisions gives too many weights for %u objectives", objectives);
+  if (weights < 1)
+    return tn_fail(TN_ERROR_INVALID, "divisions gives too many weights for %u objectives", objectives);
   for (uint32_t k = 0; k < objectives; k++) {
     ideal[k] = metric->ideal.count == 0 ? 1 : metric->ideal.items[metric->ideal.count > 1 ? k : 0];
     if (metric->minimise) ideal[k] = -ideal[k];
@@ -75,7 +76,8 @@ static tn_status r2_state(void *self, const tn_visitor *visitor) {
 static const tn_class r2_class = {.size = sizeof(tn_class),
                                   .kind = TN_METRIC,
                                   .name = "r2",
-                                  .summary = "Distance of a set of objectives from the ideal point, over weights",
+                                  .summary =
+                                      "Distance of a set of objectives from the ideal point, over weights",
                                   .reference = "Hansen and Jaszkiewicz 1998, Evaluating the quality of "
                                                "approximations to the non-dominated set",
                                   TN_CLASS_PARAMS(r2_params),

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* Of every group (the objects for one preference): topk_reward, the mean utility of its k best objects, drawn
- * again or not; topk_diversity, the mean distance of two of its k best distinct objects, 0 where there is only
- * one; topk_distinct, how many there are of these; topk_spread, the mean distance of two of its k best objects as
- * they were drawn, repeats included. All are means over groups. Distances:
- *   l2       Euclidean, over `scale`
- *   hamming  how many numbers differ, over `scale`
- *   edit     insertions, deletions and substitutions of letters (Levenshtein 1966) of strings that end where a
- *            number is negative, over `scale` */
+ * again or not; topk_diversity, the mean distance of two of its k best distinct objects, 0 where there is
+ * only one; topk_distinct, how many there are of these; topk_spread, the mean distance of two of its k best
+ * objects as they were drawn, repeats included. All are means over groups. Distances: l2       Euclidean,
+ * over `scale` hamming  how many numbers differ, over `scale` edit     insertions, deletions and
+ * substitutions of letters (Levenshtein 1966) of strings that end where a number is negative, over `scale` */
 #include "points.h"
 
 enum { HAMMING, EDIT, L2 };
@@ -25,8 +23,8 @@ static const tn_param topk_diversity_params[] = {
     TN_BOOL(struct topk_diversity, minimise, "no", "objectives are costs; only the utility counts here"),
     TN_INTEGER(struct topk_diversity, k, "10", 1, 100000, "objects", "how many of each group"),
     TN_CHOICE(struct topk_diversity, distance, "l2", "hamming|edit|l2", "between objects"),
-    TN_PARAM_(struct topk_diversity, scale, TN_PARAM_REAL, TN_PARAM_MIN_EXCLUSIVE, "1", 0, INFINITY, NULL, NULL,
-              NULL, "distances are divided by it"),
+    TN_PARAM_(struct topk_diversity, scale, TN_PARAM_REAL, TN_PARAM_MIN_EXCLUSIVE, "1", 0, INFINITY, NULL,
+              NULL, NULL, "distances are divided by it"),
 };
 
 static void topk_diversity_reset(void *self) { points_clear(&((struct topk_diversity *)self)->points); }
@@ -59,7 +57,8 @@ static double edit_distance(const double *a, const double *b, int64_t width, int
   return (double)row[n];
 }
 
-static double distance_of(const struct topk_diversity *metric, const double *a, const double *b, int64_t *row) {
+static double distance_of(const struct topk_diversity *metric, const double *a, const double *b,
+                          int64_t *row) {
   const int64_t width = metric->points.extra;
   double sum = 0;
   if (metric->distance == EDIT) return edit_distance(a, b, width, row) / metric->scale;
@@ -87,7 +86,8 @@ static int64_t best_of(const struct topk_diversity *metric, int64_t group, bool 
 }
 
 /* Mean distance of two of `count` objects. */
-static double spread_of(const struct topk_diversity *metric, const int64_t *best, int64_t count, int64_t *row) {
+static double spread_of(const struct topk_diversity *metric, const int64_t *best, int64_t count,
+                        int64_t *row) {
   const struct points *p = &metric->points;
   double sum = 0, pairs = 0;
   for (int64_t a = 0; a < count; a++)
@@ -105,7 +105,8 @@ static tn_status topk_diversity_values(void *self, tn_metric_sink *sink) {
   double *seen = tn_alloc((size_t)(p->count + 1) * sizeof *seen);
   for (int64_t i = 0; best && row && seen && i < p->count; i++) {
     bool known = false;
-    for (int64_t g = (int64_t)groups - 1; g >= 0 && !known; g--) known = seen[g] == (double)points_group(p, i);
+    for (int64_t g = (int64_t)groups - 1; g >= 0 && !known; g--)
+      known = seen[g] == (double)points_group(p, i);
     if (known) continue;
     int64_t count = best_of(metric, points_group(p, i), false, best);
     for (int64_t a = 0; a < count; a++) reward += points_utility(p, best[a]) / (double)count;
@@ -128,7 +129,8 @@ static tn_status topk_diversity_values(void *self, tn_metric_sink *sink) {
 }
 
 static tn_status topk_diversity_merge(void *self, const void *other) {
-  return points_merge(&((struct topk_diversity *)self)->points, &((const struct topk_diversity *)other)->points);
+  return points_merge(&((struct topk_diversity *)self)->points,
+                      &((const struct topk_diversity *)other)->points);
 }
 static tn_status topk_diversity_state(void *self, const tn_visitor *visitor) {
   return points_state(&((struct topk_diversity *)self)->points, visitor);

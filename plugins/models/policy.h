@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What policies have in common (tenon/trajectory.h): the condition, the masks, and heads for the logits of the
- * forward policy, log F, and the logits of a learnt backward policy. */
+/* What policies have in common (tenon/trajectory.h): the condition, the masks, and heads for the logits of
+ * the forward policy, log F, and the logits of a learnt backward policy. */
 #ifndef TENON_PLUGINS_POLICY_H
 #define TENON_PLUGINS_POLICY_H
 
@@ -9,9 +9,9 @@
 #include <tenon/trajectory.h>
 
 enum { BACKWARD_UNIFORM, BACKWARD_LEARNT };
-#define POLICY_PARAMS(model)                                                                     \
+#define POLICY_PARAMS(model)                                                                    \
   TN_BOOL(struct model, flow, "yes", "a head for log F(s); trajectory balance can do without"), \
-      TN_CHOICE(struct model, backward, "uniform", "uniform|learnt",                             \
+      TN_CHOICE(struct model, backward, "uniform", "uniform|learnt",                            \
                 "backward policy: uniform over the parents, or a head of its own")
 
 struct policy {
@@ -49,7 +49,8 @@ static inline void policy_heads(struct policy *policy, tn_declaration *declarati
                       prefixes > 0 ? TN_SHAPE(prefixes) : (tn_shape){0, {0}}, 0);
   }
   if (policy->backward == BACKWARD_UNIFORM) return;
-  policy->backward_logits = linear_declare(declaration, "backward_logits", width, policy->actions, true, init);
+  policy->backward_logits =
+      linear_declare(declaration, "backward_logits", width, policy->actions, true, init);
   tn_declare_output(declaration, "backward_logits", TN_FLOAT, row, 0);
 }
 
@@ -60,8 +61,9 @@ static inline tn_tensor *policy_masked(tn_tensor *logits, tn_tensor *mask) {
 /* x (..., width) -> the outputs */
 static inline void policy_apply(const struct policy *policy, tn_model_call *call, tn_tensor *x) {
   if (tn_poisoned(x)) return;
-  tn_fields_set(call->outputs, "logits",
-                policy_masked(linear_apply(&policy->logits, call->params, x), tn_field(call->inputs, "mask")));
+  tn_fields_set(
+      call->outputs, "logits",
+      policy_masked(linear_apply(&policy->logits, call->params, x), tn_field(call->inputs, "mask")));
   if (policy->flow) {
     tn_shape shape = tn_shape_of(x);
     shape.ndim--;

@@ -20,7 +20,8 @@ struct policy_gru {
 static const tn_param policy_gru_params[] = {
     TN_INTEGER(struct policy_gru, layers, "1", 1, 64, NULL, "recurrent layers"),
     TN_INTEGER(struct policy_gru, width, "96", 1, 1 << 16, NULL, "of the hidden state"),
-    TN_INTEGER(struct policy_gru, embedding, "0", 0, 1 << 16, NULL, "width of a letter's embedding; 0: as width"),
+    TN_INTEGER(struct policy_gru, embedding, "0", 0, 1 << 16, NULL,
+               "width of a letter's embedding; 0: as width"),
     POLICY_PARAMS(policy_gru),
 };
 
@@ -41,8 +42,7 @@ static tn_status policy_gru_declare(void *self, const tn_spec *inputs, tn_declar
   for (uint32_t l = 0; l < model->layers; l++)
     model->cells[l] =
         recurrent_declare(&model->shape, declaration, l, l == 0 ? words + model->told : model->width);
-  model->hidden =
-      linear_declare(declaration, "hidden", model->width + model->told, model->width, true, init);
+  model->hidden = linear_declare(declaration, "hidden", model->width + model->told, model->width, true, init);
   policy_heads(&model->policy, declaration, model->width, model->prefixes, init);
   return TN_OK;
 }
@@ -79,7 +79,8 @@ static tn_status policy_gru_step(void *self, tn_model_call *call) {
   const struct policy_gru *model = self;
   tn_tensor *token = tn_shift(tn_field(call->inputs, "token"), 1); /* (n) */
   if (tn_poisoned(token)) return tn_outcome();
-  tn_tensor *x = with_condition(model, call, tn_embedding(tn_param_tensor(call->params, model->words), token));
+  tn_tensor *x =
+      with_condition(model, call, tn_embedding(tn_param_tensor(call->params, model->words), token));
   for (uint32_t l = 0; l < model->layers; l++) {
     char name[32];
     snprintf(name, sizeof name, "memory.%u", l);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Policy of fully connected layers: state and condition -> logits of the actions, log F, and, if asked, logits
- * of the backward policy (tenon/trajectory.h). */
+/* Policy of fully connected layers: state and condition -> logits of the actions, log F, and, if asked,
+ * logits of the backward policy (tenon/trajectory.h). */
 #include "policy.h"
 
 enum { RELU, LEAKY_RELU, GELU, SILU, TANH };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Policy of causal transformer blocks (transformer.h) over the letters so far: all prefixes of a string in one
- * pass for training; for sampling one letter at a time, with the keys and values of the former ones kept
+/* Policy of causal transformer blocks (transformer.h) over the letters so far: all prefixes of a string in
+ * one pass for training; for sampling one letter at a time, with the keys and values of the former ones kept
  * (tenon/trajectory.h). The condition is projected and added at every position. */
 #include "policy.h"
 #include "transformer.h"

@@ -29,9 +29,8 @@ struct recurrent_layer {
   uint32_t input_bias, hidden_bias; /* (gates h) */
 };
 
-static inline struct recurrent_layer recurrent_declare(const struct recurrent *shape,
-                                                       tn_declaration *declaration, uint32_t number,
-                                                       int64_t in) {
+static inline struct recurrent_layer
+recurrent_declare(const struct recurrent *shape, tn_declaration *declaration, uint32_t number, int64_t in) {
   const int64_t width = shape->width, rows = shape->gates * width;
   const bool lecun = shape->init == LECUN;
   const tn_init uniform = tn_init_of(TN_INIT_UNIFORM, 1 / sqrt((double)width));

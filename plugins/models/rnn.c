@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* Recurrent networks: gated recurrent units and long short-term memory, in layers (recurrent.h). Reads `tokens`
- * (n, t), through an embedding, or `input` (n, t, d). sequence.h says which positions get `features` and
- * `logits`. */
+/* Recurrent networks: gated recurrent units and long short-term memory, in layers (recurrent.h). Reads
+ * `tokens` (n, t), through an embedding, or `input` (n, t, d). sequence.h says which positions get `features`
+ * and `logits`. */
 #include "recurrent.h"
 #include "sequence.h"
 

@@ -61,7 +61,8 @@ struct transformer_past {
 
 /* x (n, t, d) -> (n, t, d); `past` NULL: nothing was before, and nothing is kept */
 static inline tn_tensor *self_attention(const struct transformer *t, const struct transformer_block *block,
-                                        const tn_params *params, tn_tensor *x, struct transformer_past *past) {
+                                        const tn_params *params, tn_tensor *x,
+                                        struct transformer_past *past) {
   tn_tensor *qkv = linear_apply(&block->qkv, params, x); /* (n, t, 3 d) */
   if (tn_poisoned(qkv)) return qkv;
   if (!past) return linear_apply(&block->out, params, tn_self_attention(qkv, t->heads, t->causal, 0));
@@ -85,7 +86,8 @@ static inline tn_tensor *self_attention(const struct transformer *t, const struc
 static inline tn_tensor *transformer_continue(const struct transformer *t,
                                               const struct transformer_block *block, tn_model_call *call,
                                               tn_tensor *x, struct transformer_past *past) {
-  tn_tensor *h = self_attention(t, block, call->params, layer_norm_apply(&block->norm1, call->params, x), past);
+  tn_tensor *h =
+      self_attention(t, block, call->params, layer_norm_apply(&block->norm1, call->params, x), past);
   x = tn_add(x, dropout_apply(t->dropout, call, h));
   h = linear_apply(&block->up, call->params,
                    layer_norm_apply(&block->norm2, call->params, x)); /* (n, t, inner) */

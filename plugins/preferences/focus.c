@@ -15,14 +15,14 @@ struct focus {
   int64_t divisions;
 };
 static const tn_param focus_params[] = {
-    TN_PARAM_(struct focus, cosine, TN_PARAM_REAL, TN_PARAM_MIN_EXCLUSIVE | TN_PARAM_MAX_EXCLUSIVE, "0.98", 0, 1,
-              NULL, NULL, NULL, "of the angle between the cone's axis and its edge"),
+    TN_PARAM_(struct focus, cosine, TN_PARAM_REAL, TN_PARAM_MIN_EXCLUSIVE | TN_PARAM_MAX_EXCLUSIVE, "0.98", 0,
+              1, NULL, NULL, NULL, "of the angle between the cone's axis and its edge"),
     TN_PARAM_(struct focus, limit, TN_PARAM_REAL, TN_PARAM_MIN_EXCLUSIVE, "0.1", 0, 1, NULL, NULL, NULL,
               "factor of the reward at the cone's edge; 1: the same everywhere inside"),
     TN_REAL(struct focus, floor, "-75", -1e6, 0, "logarithm of the reward outside the cone"),
     TN_REAL(struct focus, beta, "1", 0, 1e6, "exponent of the mean of the objectives"),
-    TN_PARAM_(struct focus, reward_min, TN_PARAM_REAL, TN_PARAM_MIN_EXCLUSIVE, "1e-2", 0, INFINITY, NULL, NULL,
-              NULL, "means below count as this in the logarithm"),
+    TN_PARAM_(struct focus, reward_min, TN_PARAM_REAL, TN_PARAM_MIN_EXCLUSIVE, "1e-2", 0, INFINITY, NULL,
+              NULL, NULL, "means below count as this in the logarithm"),
     TN_INTEGER(struct focus, divisions, "0", 0, 1000, NULL,
                "walk the directions of the simplex grid with so many steps a side; 0: draw"),
 };
@@ -33,9 +33,10 @@ static tn_status focus_describe(void *self, uint32_t objectives, tn_preference_i
   if (objectives < 2) return tn_fail(TN_ERROR_INVALID, "directions need at least 2 objectives");
   if (p->divisions == 0) return TN_OK;
   info->count = simplex_points(p->divisions, objectives);
-  return info->count > 0 ? TN_OK
-                         : tn_fail(TN_ERROR_INVALID, "divisions = %lld gives too many points for %u objectives",
-                                   (long long)p->divisions, objectives);
+  return info->count > 0
+             ? TN_OK
+             : tn_fail(TN_ERROR_INVALID, "divisions = %lld gives too many points for %u objectives",
+                       (long long)p->divisions, objectives);
 }
 
 static double length_of(uint32_t objectives, const double *x) {
@@ -54,7 +55,8 @@ static tn_status focus_draw(void *self, uint32_t objectives, int64_t first, int6
   const struct focus *p = self;
   for (int64_t i = 0; i < n; i++, preferences += objectives + 1) {
     if (p->divisions > 0)
-      simplex_point(p->divisions, objectives, (first + i) % simplex_points(p->divisions, objectives), preferences);
+      simplex_point(p->divisions, objectives, (first + i) % simplex_points(p->divisions, objectives),
+                    preferences);
     else
       for (uint32_t k = 0; k < objectives; k++) preferences[k] = fabs(tn_random_normal(rng));
     scale(objectives, preferences);
@@ -70,8 +72,8 @@ static double cosine_of(uint32_t objectives, const double *direction, const doub
   return length > 0 ? dot / length : 0;
 }
 
-static tn_status focus_reward(void *self, uint32_t objectives, const double *preferences, const double *values,
-                              int64_t n, double *utility, double *log_reward) {
+static tn_status focus_reward(void *self, uint32_t objectives, const double *preferences,
+                              const double *values, int64_t n, double *utility, double *log_reward) {
   const struct focus *p = self;
   const double gamma = log(p->limit) / log(p->cosine);
   for (int64_t i = 0; i < n; i++, preferences += objectives + 1, values += objectives) {
@@ -80,7 +82,8 @@ static tn_status focus_reward(void *self, uint32_t objectives, const double *pre
     for (uint32_t k = 0; k < objectives; k++) mean += values[k] / objectives;
     const bool inside = cosine >= p->cosine;
     utility[i] = inside ? mean * pow(cosine, gamma) : 0;
-    log_reward[i] = inside ? preferences[objectives] * log(fmax(mean, p->reward_min)) + gamma * log(cosine) : p->floor;
+    log_reward[i] =
+        inside ? preferences[objectives] * log(fmax(mean, p->reward_min)) + gamma * log(cosine) : p->floor;
   }
   return TN_OK;
 }
@@ -104,8 +107,9 @@ static const tn_class focus_class = {.size = sizeof(tn_class),
                                      .kind = TN_PREFERENCE,
                                      .name = "focus",
                                      .summary = "Goals: cones around directions in the space of objectives",
-                                     .reference = "Roy et al. 2023, Goal-conditioned GFlowNets for Controllable "
-                                                  "Multi-Objective Molecular Design",
+                                     .reference =
+                                         "Roy et al. 2023, Goal-conditioned GFlowNets for Controllable "
+                                         "Multi-Objective Molecular Design",
                                      TN_CLASS_PARAMS(focus_params),
                                      .instance_size = sizeof(struct focus),
                                      .vtable = &focus_table};

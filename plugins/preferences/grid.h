@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The simplex grid: all vectors of `objectives` numbers k_i / divisions, k_i whole and not negative, that sum to
- * 1. */
+/* The simplex grid: all vectors of `objectives` numbers k_i / divisions, k_i whole and not negative, that sum
+ * to 1. */
 #ifndef TENON_PLUGINS_SIMPLEX_GRID_H
 #define TENON_PLUGINS_SIMPLEX_GRID_H
 

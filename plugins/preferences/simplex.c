@@ -33,8 +33,8 @@ static const tn_param simplex_params[] = {
               "how beta is drawn; a walk has the constant"),
     TN_REAL(struct simplex, beta_min, "1", 0, 1e6, "least beta that is drawn"),
     TN_REAL(struct simplex, beta_max, "32", 0, 1e6, "greatest beta that is drawn"),
-    TN_PARAM_(struct simplex, beta_shape, TN_PARAM_REAL, TN_PARAM_MIN_EXCLUSIVE, "2", 0, 1e6, NULL, NULL, NULL,
-              "shape of the gamma distribution of beta"),
+    TN_PARAM_(struct simplex, beta_shape, TN_PARAM_REAL, TN_PARAM_MIN_EXCLUSIVE, "2", 0, 1e6, NULL, NULL,
+              NULL, "shape of the gamma distribution of beta"),
     TN_PARAM_(struct simplex, reward_min, TN_PARAM_REAL, TN_PARAM_MIN_EXCLUSIVE, "1e-2", 0, INFINITY, NULL,
               NULL, NULL, "utilities below count as this in the logarithm"),
 };
@@ -86,7 +86,9 @@ static double utility_of(const struct simplex *p, uint32_t objectives, const dou
     if (p->scalarisation == WEIGHTED_LOG_SUM) log_sum += w[k] * log(fmax(r[k], p->reward_min));
     worst = fmax(worst, w[k] * fabs(1 - r[k]));
   }
-  return p->scalarisation == WEIGHTED_SUM ? sum : p->scalarisation == WEIGHTED_LOG_SUM ? exp(log_sum) : 1 - worst;
+  return p->scalarisation == WEIGHTED_SUM       ? sum
+         : p->scalarisation == WEIGHTED_LOG_SUM ? exp(log_sum)
+                                                : 1 - worst;
 }
 
 static tn_status simplex_reward(void *self, uint32_t objectives, const double *preferences,

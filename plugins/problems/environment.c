@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* The objects of an environment as candidates of a search: what GFlowNets sample, for solvers to compare them
- * with. A candidate is the list of actions from the source to the stop. Mutation draws one action anew, crossing
- * takes the beginning of one list and the end of another; what follows is taken over as far as it is legal, and
- * filled with random actions where the path must go on. Costs are the negative objectives. */
+ * with. A candidate is the list of actions from the source to the stop. Mutation draws one action anew,
+ * crossing takes the beginning of one list and the end of another; what follows is taken over as far as it is
+ * legal, and filled with random actions where the path must go on. Costs are the negative objectives. */
 #include <stdio.h>
 #include <string.h>
 #include <tenon/environment.h>
@@ -31,11 +31,12 @@ static tn_status environment_describe(void *self, tn_problem_info *info) {
   return status;
 }
 
-/* Walks those of `count` actions that are legal; when none is left it stops, or where it may not, or where there
- * were none, it goes on at random (without rng: by the first legal action). The path goes to `path`
+/* Walks those of `count` actions that are legal; when none is left it stops, or where it may not, or where
+ * there were none, it goes on at random (without rng: by the first legal action). The path goes to `path`
  * (max_steps), its length through *length, the object to `state`. */
-static tn_status walk(const struct environment_problem *p, const tn_environment_info *info, const int64_t *actions,
-                      int64_t count, tn_rng *rng, int64_t *path, int64_t *length, double *state) {
+static tn_status walk(const struct environment_problem *p, const tn_environment_info *info,
+                      const int64_t *actions, int64_t count, tn_rng *rng, int64_t *path, int64_t *length,
+                      double *state) {
   const tn_environment *e = table_of(p);
   void *self = p->environment->self;
   uint8_t *mask = tn_alloc((size_t)info->actions), done = 0;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* NSGA-II (Deb et al. 2002): a population of P, P children a generation by binary tournaments, then the best P of
- * both by non-dominated rank and, within the last front that fits, by crowding distance. Candidates that violate
- * constraints rank behind those that do not, by how much.
+/* NSGA-II (Deb et al. 2002): a population of P, P children a generation by binary tournaments, then the best
+ * P of both by non-dominated rank and, within the last front that fits, by crowding distance. Candidates that
+ * violate constraints rank behind those that do not, by how much.
  *
- * Vectors are crossed by simulated binary crossover and mutated polynomially, within their bounds and on their
- * grid; genomes by the problem's own functions. With a reference point, the value that is minimised is minus the
- * hypervolume of the front between its costs and the point; of one objective it is the objective. */
+ * Vectors are crossed by simulated binary crossover and mutated polynomially, within their bounds and on
+ * their grid; genomes by the problem's own functions. With a reference point, the value that is minimised is
+ * minus the hypervolume of the front between its costs and the point; of one objective it is the objective.
+ */
 #include "plugins/metrics/front.h"
 #include "plugins/solvers/members.h"
 #include <tenon/solver.h>
@@ -18,7 +19,7 @@ struct nsga2 {
   const tn_component *problem;
   const tn_problem_genome *genome; /* NULL: vectors */
   tn_problem_info info;
-  int64_t width;         /* of a row of costs: objectives, then the violation */
+  int64_t width; /* of a row of costs: objectives, then the violation */
   /* state */
   struct members parents; /* their `value` is not used */
   double *costs;          /* (parents, width) */
@@ -29,8 +30,9 @@ static const tn_param nsga2_params[] = {
     TN_INTEGER(struct nsga2, population, "100", 4, 1 << 20, NULL, "candidates"),
     TN_INTEGER(struct nsga2, evaluations, "10000", 0, 1e15, NULL, "it ends after so many; 0: no limit"),
     TN_REAL(struct nsga2, crossover, "0.9", 0, 1, "probability that a child has two parents"),
-    TN_REAL(struct nsga2, mutation, "0", 0, 1,
-            "probability that a variable, or a genome, is mutated; 0: one variable on average, genomes always"),
+    TN_REAL(
+        struct nsga2, mutation, "0", 0, 1,
+        "probability that a variable, or a genome, is mutated; 0: one variable on average, genomes always"),
     TN_REAL(struct nsga2, crossover_index, "15", 0, 1000, "large: children near their parents"),
     TN_REAL(struct nsga2, mutation_index, "20", 0, 1000, "large: small mutations"),
     TN_REALS(struct nsga2, reference, "0", -INFINITY, INFINITY,
@@ -144,10 +146,9 @@ static tn_status evaluate_one(void *argument, int64_t i) {
   double *values = tn_alloc((size_t)numbers * sizeof *values), *row = job->costs + i * s->width;
   if (!values) return TN_ERROR_MEMORY;
   tn_call_stack *stack = tn_enter(s->problem, "evaluate");
-  const tn_status status =
-      s->genome ? s->genome->evaluate(s->problem->self, &job->items[i].genome, values)
-                : ((const tn_problem *)s->problem->vtable)
-                      ->evaluate(s->problem->self, job->items[i].genome.data, 1, values);
+  const tn_status status = s->genome ? s->genome->evaluate(s->problem->self, &job->items[i].genome, values)
+                                     : ((const tn_problem *)s->problem->vtable)
+                                           ->evaluate(s->problem->self, job->items[i].genome.data, 1, values);
   tn_leave(stack);
   row[s->width - 1] = 0;
   for (uint32_t k = 0; k < s->info.objectives; k++) row[k] = values[k];
@@ -210,8 +211,8 @@ static void crowd(const struct nsga2 *s, const double *costs, int64_t n, const i
   }
 }
 
-static void crowd_all(const struct nsga2 *s, const double *costs, int64_t n, const int64_t *rank, double *crowding,
-                      struct key *keys) {
+static void crowd_all(const struct nsga2 *s, const double *costs, int64_t n, const int64_t *rank,
+                      double *crowding, struct key *keys) {
   int64_t most = 0;
   for (int64_t i = 0; i < n; i++) most = rank[i] > most ? rank[i] : most;
   for (int64_t r = 0; r <= most; r++) crowd(s, costs, n, rank, r, crowding, keys);
@@ -244,7 +245,8 @@ static tn_status first_population(struct nsga2 *s, tn_rng *rng) {
 
 /* Of two drawn members the one of lower rank, or else the less crowded. */
 static int64_t tournament(int64_t n, const int64_t *rank, const double *crowding, tn_rng *rng) {
-  const int64_t a = (int64_t)tn_random_below(rng, (uint64_t)n), b = (int64_t)tn_random_below(rng, (uint64_t)n);
+  const int64_t a = (int64_t)tn_random_below(rng, (uint64_t)n),
+                b = (int64_t)tn_random_below(rng, (uint64_t)n);
   if (rank[a] != rank[b]) return rank[a] < rank[b] ? a : b;
   return crowding[a] >= crowding[b] ? a : b;
 }
@@ -270,7 +272,8 @@ static void survive(struct nsga2 *s, struct member *all, const double *costs, co
 static tn_status generation(struct nsga2 *s, tn_rng *rng) {
   const int64_t p = s->population, n = 2 * p;
   struct member *all = tn_alloc((size_t)n * sizeof *all);
-  double *costs = tn_alloc((size_t)(n * s->width) * sizeof *costs), *crowding = tn_alloc((size_t)n * sizeof *crowding);
+  double *costs = tn_alloc((size_t)(n * s->width) * sizeof *costs),
+         *crowding = tn_alloc((size_t)n * sizeof *crowding);
   int64_t *rank = tn_alloc((size_t)n * sizeof *rank);
   struct key *keys = tn_alloc((size_t)n * sizeof *keys);
   tn_status status = tn_failed() ? TN_ERROR_MEMORY : TN_OK;
@@ -282,7 +285,8 @@ static tn_status generation(struct nsga2 *s, tn_rng *rng) {
   int64_t children = 0;
   for (; status >= 0 && children < p; children++) {
     const int64_t a = tournament(p, rank, crowding, rng), b = tournament(p, rank, crowding, rng);
-    status = make_child(s, &s->parents.items[a].genome, &s->parents.items[b].genome, rng, &all[p + children].genome);
+    status = make_child(s, &s->parents.items[a].genome, &s->parents.items[b].genome, rng,
+                        &all[p + children].genome);
   }
   struct job job = {s, all + p, costs + p * s->width};
   if (status >= 0) status = tn_parallel_for(p, evaluate_one, &job);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* One step of training a policy and what its loss owns (log Z) on trajectories: packed states through the policy,
- * loss, gradients, transforms of the gradient, two optimizers. */
+/* One step of training a policy and what its loss owns (log Z) on trajectories: packed states through the
+ * policy, loss, gradients, transforms of the gradient, two optimizers. */
 #ifndef TENON_PLUGINS_FLOW_TRAINER_H
 #define TENON_PLUGINS_FLOW_TRAINER_H
 
@@ -14,7 +14,7 @@ struct flow_trainer {
   const tn_component *model, *loss, *optimizer, *optimizer_z, *schedule;
   const tn_references *gradient;
 
-  const tn_component *z; /* optimizer of what the loss owns */
+  const tn_component *z;         /* optimizer of what the loss owns */
   tn_params *policy, *own, *all; /* own: the loss's; NULL: it owns nothing */
   tn_params *gradients, *policy_gradient, *own_gradient;
   bool backward; /* the policy learns P_B */
@@ -43,7 +43,8 @@ static inline bool flow_learns_backward(const tn_params *policy) {
   return false;
 }
 
-/* Starts the optimizers on the live parameters of policy and loss, apart; gradients are also held together. */
+/* Starts the optimizers on the live parameters of policy and loss, apart; gradients are also held together.
+ */
 static inline tn_status flow_begin(struct flow_trainer *t) {
   const tn_flow_loss *flow = tn_extension(t->loss, TN_FLOW_LOSS);
   flow_release(t);
@@ -97,7 +98,8 @@ static inline tn_status flow_step(const struct flow_trainer *t, const struct rol
                                   tn_tensor *condition, const tn_progress *progress, bool norm,
                                   struct flow_figures *figures) {
   tn_fields *fields = tn_fields_new();
-  tn_status status = rollout_fields(rollout, t->policy, n, condition, t->needs, t->backward, progress, fields);
+  tn_status status =
+      rollout_fields(rollout, t->policy, n, condition, t->needs, t->backward, progress, fields);
   if (status < 0) return status;
   tn_rng rng = tn_rng_at(t->loss->name, "train", (uint64_t)progress->step);
   const tn_loss_call call = {.size = sizeof call,
@@ -122,15 +124,15 @@ static inline tn_status flow_step(const struct flow_trainer *t, const struct rol
   return status < 0 ? status : flow_update(t, figures->loss, factor, progress);
 }
 
-#define FLOW_PARAMS(stage)                                                                                   \
-  TN_REFERENCE(struct stage, model, TN_PARAM_REQUIRED, TN_MODEL, NULL, "the policy"),                        \
-      TN_REFERENCE(struct stage, loss, TN_PARAM_REQUIRED, TN_LOSS, NULL, "loss of trajectories"),            \
-      TN_REFERENCE(struct stage, optimizer, TN_PARAM_REQUIRED, TN_OPTIMIZER, NULL, "trains the policy"),     \
-      TN_REFERENCE(struct stage, optimizer_z, 0, TN_OPTIMIZER, NULL,                                         \
-                   "trains what the loss owns, log Z: 10 to 100 times the rate; empty: as the policy"),      \
-      TN_REFERENCE(struct stage, schedule, 0, TN_SCHEDULE, NULL,                                             \
-                   "factor on both learning rates over time; empty: constant"),                              \
-      TN_REFERENCES(struct stage, gradient, 0, TN_GRADIENT, "",                                              \
+#define FLOW_PARAMS(stage)                                                                               \
+  TN_REFERENCE(struct stage, model, TN_PARAM_REQUIRED, TN_MODEL, NULL, "the policy"),                    \
+      TN_REFERENCE(struct stage, loss, TN_PARAM_REQUIRED, TN_LOSS, NULL, "loss of trajectories"),        \
+      TN_REFERENCE(struct stage, optimizer, TN_PARAM_REQUIRED, TN_OPTIMIZER, NULL, "trains the policy"), \
+      TN_REFERENCE(struct stage, optimizer_z, 0, TN_OPTIMIZER, NULL,                                     \
+                   "trains what the loss owns, log Z: 10 to 100 times the rate; empty: as the policy"),  \
+      TN_REFERENCE(struct stage, schedule, 0, TN_SCHEDULE, NULL,                                         \
+                   "factor on both learning rates over time; empty: constant"),                          \
+      TN_REFERENCES(struct stage, gradient, 0, TN_GRADIENT, "",                                          \
                     "transforms of the gradient in front of the optimizers, in order")
 
 #endif

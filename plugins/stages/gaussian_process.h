@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Gaussian processes over strings (Rasmussen and Williams 2006, algorithm 2.1), one an output with a shared kernel
- * exp(-d(a, b) / scale), d the Hamming distance or the city-block distance of the counts of letter pairs. Kernel,
- * scale and noise are those of a grid with the largest marginal likelihood. Outputs are standardised inside. */
+/* Gaussian processes over strings (Rasmussen and Williams 2006, algorithm 2.1), one an output with a shared
+ * kernel exp(-d(a, b) / scale), d the Hamming distance or the city-block distance of the counts of letter
+ * pairs. Kernel, scale and noise are those of a grid with the largest marginal likelihood. Outputs are
+ * standardised inside. */
 #ifndef TENON_PLUGINS_GAUSSIAN_PROCESS_H
 #define TENON_PLUGINS_GAUSSIAN_PROCESS_H
 
@@ -27,8 +28,8 @@ static inline void gp_release(struct gaussian_process *gp) {
   *gp = (struct gaussian_process){0};
 }
 
-static inline double gp_distance(const struct gaussian_process *gp, bool pairs, const int64_t *a, const int64_t *b,
-                                 int32_t *counts) {
+static inline double gp_distance(const struct gaussian_process *gp, bool pairs, const int64_t *a,
+                                 const int64_t *b, int32_t *counts) {
   double sum = 0;
   if (!pairs) {
     for (int64_t t = 0; t < gp->length; t++) sum += a[t] != b[t];
@@ -61,21 +62,23 @@ static inline tn_tensor *gp_distances(const struct gaussian_process *gp, bool pa
   return d;
 }
 
-/* log p(y | strings), all outputs, of the kernel exp(-d / scale) + noise 1; *factor and *weights, of the scope. */
+/* log p(y | strings), all outputs, of the kernel exp(-d / scale) + noise 1; *factor and *weights, of the
+ * scope. */
 static inline double gp_likelihood(const struct gaussian_process *gp, tn_tensor *distances, tn_tensor *y,
                                    double scale, double noise, tn_tensor **factor, tn_tensor **weights) {
-  tn_tensor *kernel = tn_add(tn_exp(tn_scale(distances, -1 / scale)),
-                             tn_scale(tn_identity(TN_F64, gp->count), noise));
+  tn_tensor *kernel =
+      tn_add(tn_exp(tn_scale(distances, -1 / scale)), tn_scale(tn_identity(TN_F64, gp->count), noise));
   *factor = tn_cholesky(kernel);
   tn_tensor *half = tn_sdk.linalg->solve_triangular(*factor, y, false, false);
   *weights = tn_sdk.linalg->solve_triangular(*factor, half, false, true);
-  const double fit = tn_item(tn_sum(tn_square(half))), log_det = tn_item(tn_sum(tn_log(tn_diagonal(*factor))));
+  const double fit = tn_item(tn_sum(tn_square(half))),
+               log_det = tn_item(tn_sum(tn_log(tn_diagonal(*factor))));
   return -fit / 2 - (double)gp->outputs * log_det;
 }
 
 /* Learns from values (count, outputs) of strings (count, length). */
-static inline tn_status gp_fit(struct gaussian_process *gp, const int64_t *strings, int64_t count, int64_t length,
-                               int64_t letters, const double *values, int64_t outputs) {
+static inline tn_status gp_fit(struct gaussian_process *gp, const int64_t *strings, int64_t count,
+                               int64_t length, int64_t letters, const double *values, int64_t outputs) {
   static const double scales[] = {0.5, 1, 2, 4, 8, 16, 32}, noises[] = {1e-4, 1e-3, 1e-2, 1e-1};
   gp_release(gp);
   *gp = (struct gaussian_process){.count = count,
@@ -124,10 +127,11 @@ static inline tn_status gp_fit(struct gaussian_process *gp, const int64_t *strin
 /* Posterior means and standard deviations (n, outputs), in the units of the values, without noise. */
 static inline tn_status gp_predict(const struct gaussian_process *gp, const int64_t *strings, int64_t n,
                                    double *mean, double *deviation) {
-  tn_tensor *kernel = tn_exp(tn_scale(gp_distances(gp, gp->pairs, strings, n), -1 / gp->scale)); /* (n, count) */
+  tn_tensor *kernel =
+      tn_exp(tn_scale(gp_distances(gp, gp->pairs, strings, n), -1 / gp->scale)); /* (n, count) */
   const tn_tensor *mu = tn_matmul(kernel, gp->weights);
-  tn_tensor *half = tn_sdk.linalg->solve_triangular(gp->factor, tn_permute(kernel, (const int32_t[]){1, 0}), false,
-                                                    false); /* (count, n) */
+  tn_tensor *half = tn_sdk.linalg->solve_triangular(gp->factor, tn_permute(kernel, (const int32_t[]){1, 0}),
+                                                    false, false); /* (count, n) */
   const tn_tensor *known = tn_reduce(TN_SUM, tn_square(half), 0, false);
   if (tn_failed()) return tn_outcome();
   for (int64_t i = 0; i < n; i++)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* Trains a policy on trajectories that it draws itself (Bengio et al. 2021; conditional: Jain et al. 2023). One
- * step:
+/* Trains a policy on trajectories that it draws itself (Bengio et al. 2021; conditional: Jain et al. 2023).
+ * One step:
  *
  *   preferences -> condition -> trajectories, drawn without recording from (1 - e) P_F + e uniform(legal)
- *   -> rewards -> hindsight -> packed visited states through the policy once -> loss -> gradients -> optimizers
+ *   -> rewards -> hindsight -> packed visited states through the policy once -> loss -> gradients ->
+ * optimizers
  *
  * The policy is trained by `optimizer`, what the loss owns (log Z) by `optimizer_z`, both with `schedule`.
  * Gradient transforms act on both together. With `replay`, finished trajectories are kept in a ring, and a
@@ -110,8 +111,8 @@ static tn_status gflownet_begin(void *self) {
 
 static void gflownet_progress(void *self, tn_progress *progress) {
   const struct gflownet *stage = self;
-  *progress = (tn_progress){
-      .size = sizeof *progress, .mode = TN_TRAIN, .step = stage->step, .steps = stage->planned};
+  *progress =
+      (tn_progress){.size = sizeof *progress, .mode = TN_TRAIN, .step = stage->step, .steps = stage->planned};
 }
 
 /* ---- replay ---- */

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
-/* Active learning of a Pareto front of strings (MOGFN-AL; Jain et al. 2023, algorithm 2). The oracle is the base
- * environment of `environment`, whose trajectories mutate strings. After `initial` random strings, `rounds` times:
+/* Active learning of a Pareto front of strings (MOGFN-AL; Jain et al. 2023, algorithm 2). The oracle is the
+ * base environment of `environment`, whose trajectories mutate strings. After `initial` random strings,
+ * `rounds` times:
  *
  *   1. a Gaussian process learns all objectives from what the oracle has said (gaussian_process.h)
  *   2. the pool of parents is the non-dominated set of it
- *   3. `steps` steps of a GFlowNet with log R = beta log(max(a(x), reward_min)), a the noisy expected improvement
- *      of the hypervolume (Daulton et al. 2021): the mean over draws from the posterior of what x adds to the
- *      volume of the front; the front's values are drawn too (nehvi), or those that were observed (ehvi)
+ *   3. `steps` steps of a GFlowNet with log R = beta log(max(a(x), reward_min)), a the noisy expected
+ * improvement of the hypervolume (Daulton et al. 2021): the mean over draws from the posterior of what x adds
+ * to the volume of the front; the front's values are drawn too (nehvi), or those that were observed (ehvi)
  *   4. of `proposals` sampled objects the `batch_oracle` new ones of the largest a go to the oracle
  *
- * The policy goes on from round to round. One step of the stage is one training step; each round ends with an event
- * with `hypervolume` and `relative`, over that of the initial strings. The last are the stage's results. */
+ * The policy goes on from round to round. One step of the stage is one training step; each round ends with an
+ * event with `hypervolume` and `relative`, over that of the initial strings. The last are the stage's
+ * results. */
 #include "flow_trainer.h"
 #include "gaussian_process.h"
 #include "plugins/metrics/front.h"
@@ -37,7 +39,7 @@ struct active {
   double *normals;            /* (draws, K): of candidates */
   double floor_of[FRONT_MOST];
   int64_t front;
-  double *limited;            /* scratch (front + 1, K) */
+  double *limited; /* scratch (front + 1, K) */
   /* state */
   int64_t round, step, known; /* known: strings that the oracle has seen */
   double *objects, *values;   /* (capacity, base's width), (capacity, K) */
@@ -49,17 +51,19 @@ static const tn_param active_params[] = {
                  "mutation of strings of the oracle: environment.edits"),
     FLOW_PARAMS(active),
     TN_INTEGER(struct active, rounds, "8", 1, 1e6, NULL, "rounds of the oracle"),
-    TN_INTEGER(struct active, steps, "200", 0, 1e9, "steps", "training a round; 0: the untrained policy mutates"),
+    TN_INTEGER(struct active, steps, "200", 0, 1e9, "steps",
+               "training a round; 0: the untrained policy mutates"),
     TN_INTEGER(struct active, batch, "64", 1, 1 << 20, "trajectories", "trajectories a step"),
     TN_INTEGER(struct active, initial, "64", 2, 1 << 20, "strings", "random strings in the beginning"),
     TN_INTEGER(struct active, batch_oracle, "16", 1, 1 << 20, "strings", "strings a round"),
-    TN_INTEGER(struct active, proposals, "256", 1, 1 << 20, "strings", "sampled strings from which these are taken"),
+    TN_INTEGER(struct active, proposals, "256", 1, 1 << 20, "strings",
+               "sampled strings from which these are taken"),
     TN_INTEGER(struct active, draws, "16", 1, 1 << 16, NULL, "draws from the posterior"),
     TN_CHOICE(struct active, acquisition, "nehvi", "nehvi|ehvi", "front as drawn or as observed"),
     TN_REAL(struct active, random_action, "0.05", 0, 1, "share of actions that are drawn uniformly"),
     TN_REAL(struct active, beta, "4", 0, 1e6, "exponent of the acquisition"),
-    TN_PARAM_(struct active, reward_min, TN_PARAM_REAL, TN_PARAM_MIN_EXCLUSIVE, "1e-4", 0, INFINITY, NULL, NULL,
-              NULL, "acquisitions below count as this in the logarithm"),
+    TN_PARAM_(struct active, reward_min, TN_PARAM_REAL, TN_PARAM_MIN_EXCLUSIVE, "1e-4", 0, INFINITY, NULL,
+              NULL, NULL, "acquisitions below count as this in the logarithm"),
     TN_REALS(struct active, reference, "0", -INFINITY, INFINITY, "reference point of the hypervolume"),
 };
 
@@ -81,7 +85,8 @@ static tn_status active_check(void *self) {
     stage->floor_of[k] =
         stage->reference.count == 0 ? 0 : stage->reference.items[stage->reference.count > 1 ? k : 0];
   /* Rewards come from the acquisition: no preference, whatever the number of objectives. */
-  stage->rollout = (struct rollout){.environment = stage->environment, .model = stage->model, .unasked = true};
+  stage->rollout =
+      (struct rollout){.environment = stage->environment, .model = stage->model, .unasked = true};
   return rollout_check(&stage->rollout, stage->loss);
 }
 
@@ -150,7 +155,8 @@ static tn_status active_begin(void *self) {
   double *states = tn_alloc((size_t)(stage->initial * stage->rollout.info.state_width) * sizeof *states);
   if (!states) return TN_ERROR_MEMORY;
   if (status >= 0) status = stage->pool->set(stage->environment->self, stage->objects, 0);
-  if (status >= 0) status = stage->rollout.table->reset(stage->environment->self, states, stage->initial, &rng);
+  if (status >= 0)
+    status = stage->rollout.table->reset(stage->environment->self, states, stage->initial, &rng);
   if (status >= 0) stage->pool->objects(stage->environment->self, states, stage->initial, stage->objects);
   tn_free(states);
   if (status >= 0) status = ask(stage, stage->initial);
@@ -176,8 +182,8 @@ static tn_status prepare_round(struct active *stage) {
   const uint32_t objectives = stage->info.objectives;
   const size_t row = objectives * sizeof(double);
   const int64_t width = stage->info.state_width;
-  tn_status status = gp_fit(&stage->gp, stage->strings, stage->known, stage->length, stage->letters, stage->values,
-                            objectives);
+  tn_status status = gp_fit(&stage->gp, stage->strings, stage->known, stage->length, stage->letters,
+                            stage->values, objectives);
   int64_t *members = tn_alloc((size_t)stage->known * sizeof *members);
   double *pool = tn_alloc((size_t)(stage->known * width) * sizeof *pool);
   int64_t *strings = tn_alloc((size_t)(stage->known * stage->length) * sizeof *strings);
@@ -281,7 +287,8 @@ static tn_status train(struct active *stage, const tn_progress *progress) {
   struct rollout *r = &stage->rollout;
   struct flow_figures figures = {.loss = NAN};
   tn_rng rng = tn_rng_at(stage->environment->name, "draw", (uint64_t)progress->step);
-  tn_status status = rollout_draw(r, stage->trainer.policy, stage->batch, NULL, stage->random_action, progress, &rng);
+  tn_status status =
+      rollout_draw(r, stage->trainer.policy, stage->batch, NULL, stage->random_action, progress, &rng);
   if (status >= 0) status = acquire(stage, r->objects, stage->batch, r->utility);
   for (int64_t i = 0; status >= 0 && i < stage->batch; i++)
     r->log_reward[i] = stage->beta * log(fmax(r->utility[i], stage->reward_min));

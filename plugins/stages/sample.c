@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* Draws objects from a policy, for every preference of a walk (or as many random ones), and measures them. One
- * step is one preference.
+/* Draws objects from a policy, for every preference of a walk (or as many random ones), and measures them.
+ * One step is one preference.
  *
  * Metrics that accumulate see, for each preference, the fields
  *   objectives (n, K), preference (n, K), temperature (n), utility (n), log_reward (n)   float64
  *   object (n, width) float64    the states of the objects
  *   group (n) int64              the preference's number
- * Metrics that probe get model, loss, transforms, preference, and the environment as subject. Their figures are
- * the stage's results. `output` lists the objects. */
+ * Metrics that probe get model, loss, transforms, preference, and the environment as subject. Their figures
+ * are the stage's results. `output` lists the objects. */
 #include "pass.h"
 #include "plugins/environments/rollout.h"
 #include <errno.h>
@@ -21,11 +21,12 @@ struct sample {
   struct rollout rollout;
   int64_t groups, samples_now;
   FILE *file;
-  int64_t next; /* preference */
+  int64_t next;   /* preference */
   double *points; /* (groups samples, objectives): for the picture */
 };
 static const tn_param sample_params[] = {
-    TN_REFERENCE(struct sample, environment, TN_PARAM_REQUIRED, TN_ENVIRONMENT, NULL, "where objects are built"),
+    TN_REFERENCE(struct sample, environment, TN_PARAM_REQUIRED, TN_ENVIRONMENT, NULL,
+                 "where objects are built"),
     TN_REFERENCE(struct sample, model, TN_PARAM_REQUIRED, TN_MODEL, NULL, "the policy"),
     TN_REFERENCE(struct sample, loss, 0, TN_LOSS, NULL, "it was trained with, for metrics of log Z"),
     TN_REFERENCE(struct sample, preference, 0, TN_PREFERENCE, NULL,
@@ -81,8 +82,8 @@ static tn_status sample_begin(void *self) {
     if (stage->groups > 3) stage->groups = 3;
   }
   for (uint32_t m = 0; m < stage->metrics.count; m++) tn_metric_reset(stage->metrics.items[m]);
-  stage->points =
-      tn_alloc((size_t)(stage->groups * stage->samples_now * stage->rollout.info.objectives) * sizeof(double));
+  stage->points = tn_alloc((size_t)(stage->groups * stage->samples_now * stage->rollout.info.objectives) *
+                           sizeof(double));
   if (!stage->points) return TN_ERROR_MEMORY;
   return rollout_open(&stage->rollout, stage->samples_now);
 }
@@ -131,7 +132,8 @@ static tn_status sample_group(struct sample *stage, const tn_progress *progress)
   tn_status status = TN_OK;
   for (int64_t k = 0; k < asked; k++) r->asked_of[k] = 1;
   if (stage->preference)
-    status = tn_preference_draw(stage->preference, r->info.objectives, stage->next, 1, r->asked_of, &preference);
+    status =
+        tn_preference_draw(stage->preference, r->info.objectives, stage->next, 1, r->asked_of, &preference);
   for (int64_t i = 1; i < n; i++)
     memcpy(r->asked_of + i * asked, r->asked_of, (size_t)asked * sizeof(double));
   if (status < 0) return status;
@@ -216,7 +218,9 @@ static void sample_destroy(void *self) { sample_release(self); }
 static tn_status sample_state(void *self, const tn_visitor *visitor) {
   struct sample *stage = self;
   void *points = stage->points;
-  size_t bytes = points ? (size_t)(stage->groups * stage->samples_now * stage->rollout.info.objectives) * sizeof(double) : 0;
+  size_t bytes =
+      points ? (size_t)(stage->groups * stage->samples_now * stage->rollout.info.objectives) * sizeof(double)
+             : 0;
   tn_visit_integer(visitor, "next", &stage->next);
   const tn_status status = tn_visit_block(visitor, "points", &points, &bytes);
   stage->points = points;

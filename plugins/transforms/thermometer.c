@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Thermometer code of numbers (Buckman et al. 2018; with a linear part as in Jain et al. 2023): n bins on low ..
- * high begin at b_k = low + k gap, gap = (high - low) / (n - 1), and
+/* Thermometer code of numbers (Buckman et al. 2018; with a linear part as in Jain et al. 2023): n bins on low
+ * .. high begin at b_k = low + k gap, gap = (high - low) / (n - 1), and
  *
  *   code_k = clamp(v - b_k, 0, gap) / gap
  *
@@ -31,10 +31,10 @@ static tn_status thermometer_create(void *self) {
 
 static tn_status thermometer_declare(void *self, const tn_spec *inputs, tn_declaration *declaration) {
   struct thermometer *t = self;
-  t->input_name = *t->field                               ? t->field
-                  : tn_spec_find(inputs, "preference")    ? "preference"
-                  : tn_spec_find(inputs, "temperature")   ? "temperature"
-                                                          : "input";
+  t->input_name = *t->field                             ? t->field
+                  : tn_spec_find(inputs, "preference")  ? "preference"
+                  : tn_spec_find(inputs, "temperature") ? "temperature"
+                                                        : "input";
   t->output_name = *t->output ? t->output : t->input_name;
   const tn_field_spec *field = tn_spec_get(inputs, t->input_name);
   if (!field) return TN_ERROR_MISSING;
@@ -52,8 +52,8 @@ static tn_status thermometer_apply(void *self, tn_fields *fields, const tn_trans
   if (tn_poisoned(x)) return tn_outcome();
   const int64_t n = tn_dim(x, 0);
   if (x->dtype != tn_precision()) x = tn_cast(x, tn_precision());
-  tn_tensor *begins = tn_arange(x->dtype, t->low, gap, t->bins);                /* (bins) */
-  tn_tensor *above = tn_sub(tn_reshape(x, TN_SHAPE(tn_numel(x), 1)), begins);   /* (n d, bins) */
+  tn_tensor *begins = tn_arange(x->dtype, t->low, gap, t->bins);              /* (bins) */
+  tn_tensor *above = tn_sub(tn_reshape(x, TN_SHAPE(tn_numel(x), 1)), begins); /* (n d, bins) */
   tn_tensor *code = tn_scale(tn_clamp(above, 0, gap), 1 / gap);
   tn_fields_set(fields, t->output_name, n > 0 ? tn_reshape(code, TN_SHAPE(n, -1)) : code);
   return tn_outcome();

@@ -60,8 +60,8 @@ Test(fronts, hypervolume_of_one_to_six_objectives_is_the_union_of_boxes) {
     for (int i = 0; i < POINTS * objectives; i++)
       rows[i] = 0.1 + (double)tn_random_below(&rng, 12) / 4; /* with ties */
     give("h", POINTS, objectives, rows);
-    EXPECT_NEAR(harness_figure(harness_component("h"), "hypervolume"), union_of_boxes(rows, POINTS, objectives),
-                1e-9);
+    EXPECT_NEAR(harness_figure(harness_component("h"), "hypervolume"),
+                union_of_boxes(rows, POINTS, objectives), 1e-9);
   }
 }
 
@@ -105,7 +105,8 @@ Test(fronts, the_true_front_is_at_distance_zero_and_covers_itself_evenly) {
   for (int i = 0; i < 16; i++) {
     bool dominated = false;
     for (int j = 0; j < 16; j++)
-      dominated = dominated || (j != i && values[2 * j] >= values[2 * i] && values[2 * j + 1] >= values[2 * i + 1]);
+      dominated =
+          dominated || (j != i && values[2 * j] >= values[2 * i] && values[2 * j + 1] >= values[2 * i + 1]);
     if (!dominated) memcpy(front + 2 * size++, values + 2 * i, 2 * sizeof *front);
   }
   cr_assert(size >= 2);
@@ -144,7 +145,8 @@ Test(fronts, top_objects_are_the_best_and_distances_are_those_of_distinct_ones) 
   EXPECT_NEAR(top("l2", "topk_diversity"), (5 + sqrt(37)) / 2, 1e-15);
   EXPECT_NEAR(top("l2", "topk_distinct"), 2, 0);
   EXPECT_NEAR(top("hamming", "topk_diversity"), 2, 0);
-  EXPECT_NEAR(top("edit", "topk_diversity"), (2 + 2) / 2.0 / 2, 0); /* "1" to "2 5": a substitution, an insertion */
+  EXPECT_NEAR(top("edit", "topk_diversity"), (2 + 2) / 2.0 / 2,
+              0); /* "1" to "2 5": a substitution, an insertion */
 }
 
 /* ---- preferences ---- */
@@ -195,9 +197,10 @@ static double reward(const char *name, const double *asked, const double *r, dou
 Test(fronts, scalarisations_are_those_of_the_formulas) {
   const double asked[] = {0.25, 0.75, 4}, r[] = {0.4, 0.8};
   double u;
-  harness_open("float64", "[sum]\nuse = preference.simplex\n[log]\nuse = preference.simplex\n"
-                          "scalarisation = weighted_log_sum\n[far]\nuse = preference.simplex\n"
-                          "scalarisation = tchebycheff\n[least]\nuse = preference.simplex\nreward_min = 0.9\n");
+  harness_open("float64",
+               "[sum]\nuse = preference.simplex\n[log]\nuse = preference.simplex\n"
+               "scalarisation = weighted_log_sum\n[far]\nuse = preference.simplex\n"
+               "scalarisation = tchebycheff\n[least]\nuse = preference.simplex\nreward_min = 0.9\n");
   EXPECT_NEAR(reward("sum", asked, r, &u), 4 * log(0.7), 1e-14);
   EXPECT_NEAR(u, 0.7, 1e-15);
   EXPECT_NEAR(reward("log", asked, r, &u), 4 * (0.25 * log(0.4) + 0.75 * log(0.8)), 1e-14);
@@ -245,7 +248,8 @@ Test(fronts, a_thermometer_is_empty_at_low_full_but_its_last_bin_at_high_and_mon
     for (int i = 2; i < N - 1; i++)
       cr_assert(harness_at(code, i * BINS + k) >= harness_at(code, (i - 1) * BINS + k), "not monotone");
   }
-  EXPECT_NEAR(harness_at(code, (N - 2) * BINS + BINS - 1), 0.85, 1e-12); /* 3.85: above high the last bin fills */
+  EXPECT_NEAR(harness_at(code, (N - 2) * BINS + BINS - 1), 0.85,
+              1e-12); /* 3.85: above high the last bin fills */
   /* -0.05 fills 0.95 of the first bin */
   double half[] = {-0.05, 1.5};
   tn_fields_set(fields, "preference", harness_tensor(TN_SHAPE(1, 2), half));

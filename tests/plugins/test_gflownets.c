@@ -10,19 +10,20 @@ TestSuite(gflownets, .fini = harness_close, .timeout = 120);
 
 static const tn_progress progress = {.size = sizeof progress, .mode = TN_EVALUATE};
 
-#define LOSSES                                                                                     \
-  "[tb]\nuse = loss.trajectory_balance\n[db]\nuse = loss.detailed_balance\n"                       \
-  "[subtb]\nuse = loss.subtrajectory_balance\nlambda = 0.7\n"                                      \
-  "[subtb_0]\nuse = loss.subtrajectory_balance\nlambda = 0\n"                                      \
-  "[subtb_tiny]\nuse = loss.subtrajectory_balance\nlambda = 1e-9\n"                                \
-  "[subtb_large]\nuse = loss.subtrajectory_balance\nlambda = 1e5\n"                                \
-  "[huber]\nuse = loss.subtrajectory_balance\ncost = huber\n[fm]\nuse = loss.flow_matching\n"      \
+#define LOSSES                                                                                \
+  "[tb]\nuse = loss.trajectory_balance\n[db]\nuse = loss.detailed_balance\n"                  \
+  "[subtb]\nuse = loss.subtrajectory_balance\nlambda = 0.7\n"                                 \
+  "[subtb_0]\nuse = loss.subtrajectory_balance\nlambda = 0\n"                                 \
+  "[subtb_tiny]\nuse = loss.subtrajectory_balance\nlambda = 1e-9\n"                           \
+  "[subtb_large]\nuse = loss.subtrajectory_balance\nlambda = 1e5\n"                           \
+  "[huber]\nuse = loss.subtrajectory_balance\ncost = huber\n[fm]\nuse = loss.flow_matching\n" \
   "[reinforce]\nuse = loss.mo_reinforce\nentropy = 0.3\n"
 
 /* ---- packed trajectories ---- */
 
 static tn_spec *packed_spec(void) {
-  static const char *const numbers[] = {"logits", "log_pf", "log_pb", "log_flow", "log_reward", "utility", "entropy"};
+  static const char *const numbers[] = {"logits",     "log_pf",  "log_pb", "log_flow",
+                                        "log_reward", "utility", "entropy"};
   static const char *const indices[] = {"trajectory", "offset", "action"};
   tn_spec *spec = tn_spec_new();
   for (size_t i = 0; i < TN_ARRAY_LENGTH(numbers); i++)
@@ -39,9 +40,8 @@ static void declare_loss(const char *name) {
 static tn_tensor *values_of(const char *name, const tn_fields *fields) {
   declare_loss(name);
   tn_params *own = tn_parameters(harness_component(name));
-  const tn_loss_call call = {.size = sizeof call,
-                             .params = own && tn_params_count(own) > 0 ? own : NULL,
-                             .fields = fields};
+  const tn_loss_call call = {
+      .size = sizeof call, .params = own && tn_params_count(own) > 0 ? own : NULL, .fields = fields};
   tn_tensor *values = tn_loss_per_sample(harness_component(name), &call);
   cr_assert(!tn_failed(), "%s", harness_failure());
   return values;
@@ -74,11 +74,12 @@ static void solve_flows(void) {
   log_z_exact = log(sum);
 }
 
-/* Three trajectories: (0,0) stop; (0,0) (1,0) (1,1) (2,1) stop; (0,0) (0,1) stop. `wrong` is added to log F of the
- * states but the source, and to the first logit of every state. */
+/* Three trajectories: (0,0) stop; (0,0) (1,0) (1,1) (2,1) stop; (0,0) (0,1) stop. `wrong` is added to log F
+ * of the states but the source, and to the first logit of every state. */
 static tn_fields *fields_of(double wrong) {
   static const int path[] = {0, 0, 3, 4, 7, 0, 1};
-  static const int64_t taken[] = {2, 0, 1, 0, 2, 1, 2}, owner[] = {0, 1, 1, 1, 1, 2, 2}, offset[] = {0, 1, 5, 7};
+  static const int64_t taken[] = {2, 0, 1, 0, 2, 1, 2}, owner[] = {0, 1, 1, 1, 1, 2, 2},
+                       offset[] = {0, 1, 5, 7};
   enum { T = 7, EXTRA = 4 };
   int64_t child[16], row[16], action[16], edges = 0, rows = T;
   int state[T + EXTRA];
@@ -353,7 +354,8 @@ Test(gflownets, log_probabilities_are_the_policys_and_count_the_parents) {
         if (logits[a] > -1e20) entropy -= exp(logits[a]) / total * (logits[a] - log(total));
       EXPECT_NEAR(harness_at(tn_field(fields, "log_pf"), v), logits[action[v]] - log(total), 1e-12);
       EXPECT_NEAR(harness_at(tn_field(fields, "entropy"), v), entropy, 1e-12);
-      EXPECT_NEAR(harness_at(tn_field(fields, "log_flow"), v), harness_at(tn_field(out, "log_flow"), 0), 1e-12);
+      EXPECT_NEAR(harness_at(tn_field(fields, "log_flow"), v), harness_at(tn_field(out, "log_flow"), 0),
+                  1e-12);
       const double *next = state + 3;
       const int parents = t + 1 == r.steps_of[i] ? 1 : (next[0] > 0) + (next[1] > 0);
       EXPECT_NEAR(harness_at(tn_field(fields, "log_pb"), v), -log(parents), 1e-15);
@@ -364,7 +366,8 @@ Test(gflownets, log_probabilities_are_the_policys_and_count_the_parents) {
 }
 
 Test(gflownets, a_learnt_backward_policy_sums_to_one_over_parents) {
-  harness_open("float64", GRID(4, "") "[policy]\nuse = model.policy_mlp\nhidden = 16\nbackward = learnt\n" LOSSES);
+  harness_open("float64",
+               GRID(4, "") "[policy]\nuse = model.policy_mlp\nhidden = 16\nbackward = learnt\n" LOSSES);
   struct rollout r = rollout_on("grid", "policy", NULL, NULL, "tb");
   cr_assert(rollout_open(&r, 30) >= 0);
   tn_rng rng = tn_rng_at("gflownets", "draw", 2);
@@ -414,7 +417,8 @@ Test(gflownets, the_spectrum_agrees_with_enumeration) {
   enum { LENGTH = 5, MOST = 4096 };
   static double values[MOST * 3], logs[MOST];
   static int64_t count[6][6][6];
-  harness_open("float64", STRINGS("alphabet = xyz\nmin_len = 2\nmax_len = 5\nngrams = x, xx, xyx\nscale = 1"));
+  harness_open("float64",
+               STRINGS("alphabet = xyz\nmin_len = 2\nmax_len = 5\nngrams = x, xx, xyx\nscale = 1"));
   const tn_component *c = harness_component("strings");
   const tn_environment *e = c->vtable;
   for (int length = 2; length <= LENGTH; length++) {
@@ -433,23 +437,42 @@ Test(gflownets, the_spectrum_agrees_with_enumeration) {
   for (int i = 0; i < 216; i++) wanted += count[i / 36][i / 6 % 6][i % 6] > 0;
   cr_assert_eq(n, wanted);
   for (int64_t i = 0; i < n; i++)
-    EXPECT_NEAR(exp(logs[i]), (double)count[(int)values[3 * i]][(int)values[3 * i + 1]][(int)values[3 * i + 2]], 1e-9);
+    EXPECT_NEAR(exp(logs[i]),
+                (double)count[(int)values[3 * i]][(int)values[3 * i + 1]][(int)values[3 * i + 2]], 1e-9);
 }
 
 /* Fixed policies: the graph of the strings and their spectrum give the same log Z and target. */
 Test(gflownets, strings_by_their_graph_and_by_their_spectrum_have_one_target) {
-  harness_open("float64", STRINGS("alphabet = xyz\nmin_len = 1\nmax_len = 4\nngrams = xy, zz\nscale = 2")
-                              "[letters]\nuse = model.policy_gru\nwidth = 8\n"
-                              "[weights]\nuse = preference.simplex\ndivisions = 3\nbeta = 3\n"
-                              "[exact]\nuse = metric.exact_distribution\n" LOSSES);
+  harness_open(
+      "float64",
+      STRINGS(
+          "alphabet = xyz\nmin_len = 1\nmax_len = 4\nngrams = xy, zz\nscale = 2") "[letters]\nuse = "
+                                                                                  "model.policy_gru\nwidth = "
+                                                                                  "8\n"
+                                                                                  "[weights]\nuse = "
+                                                                                  "preference."
+                                                                                  "simplex\ndivisions = "
+                                                                                  "3\nbeta = 3\n"
+                                                                                  "[exact]\nuse = "
+                                                                                  "metric.exact_"
+                                                                                  "distribution\n" LOSSES);
   const struct rollout r = rollout_on("strings", "letters", "weights", NULL, "tb");
   const double graph = exact(&r, "tb", "target_utility"), z = exact(&r, "tb", "log_z_error");
   EXPECT_NEAR(exact(&r, "tb", "mass_error"), 0, 1e-12);
   EXPECT_NEAR(exact(&r, "tb", "objects"), 3 + 9 + 27 + 81, 0);
-  harness_open("float64", STRINGS("alphabet = xyz\nmin_len = 1\nmax_len = 4\nngrams = xy, zz\nscale = 2")
-                              "[letters]\nuse = model.policy_gru\nwidth = 8\n"
-                              "[weights]\nuse = preference.simplex\ndivisions = 3\nbeta = 3\n"
-                              "[exact]\nuse = metric.exact_distribution\nlimit = 10\n" LOSSES);
+  harness_open(
+      "float64",
+      STRINGS("alphabet = xyz\nmin_len = 1\nmax_len = 4\nngrams = xy, zz\nscale = 2") "[letters]\nuse = "
+                                                                                      "model.policy_"
+                                                                                      "gru\nwidth = 8\n"
+                                                                                      "[weights]\nuse = "
+                                                                                      "preference."
+                                                                                      "simplex\ndivisions = "
+                                                                                      "3\nbeta = 3\n"
+                                                                                      "[exact]\nuse = "
+                                                                                      "metric.exact_"
+                                                                                      "distribution\nlimit = "
+                                                                                      "10\n" LOSSES);
   const struct rollout s = rollout_on("strings", "letters", "weights", NULL, "tb");
   EXPECT_NEAR(exact(&s, "tb", "target_utility"), graph, 1e-12);
   EXPECT_NEAR(exact(&s, "tb", "log_z_error"), z, 1e-12);
@@ -459,8 +482,10 @@ Test(gflownets, strings_by_their_graph_and_by_their_spectrum_have_one_target) {
 static void steps_agree(const char *model) {
   char sections[1024];
   snprintf(sections, sizeof sections,
-           STRINGS("alphabet = wxyz\nmin_len = 2\nmax_len = 6\nngrams = xy, zz")
-           "[weights]\nuse = preference.simplex\n[letters]\nuse = %s\nlayers = 2\nwidth = 8\n" LOSSES,
+           STRINGS("alphabet = wxyz\nmin_len = 2\nmax_len = 6\nngrams = xy, zz") "[weights]\nuse = "
+                                                                                 "preference.simplex\n["
+                                                                                 "letters]\nuse = %s\nlayers "
+                                                                                 "= 2\nwidth = 8\n" LOSSES,
            model);
   harness_open("float64", sections);
   struct rollout r = rollout_on("strings", "letters", "weights", NULL, "db");
@@ -468,7 +493,8 @@ static void steps_agree(const char *model) {
   cr_assert(rollout_open(&r, N) >= 0);
   tn_params *params = tn_parameters(r.model);
   tn_rng rng = tn_rng_at("gflownets", "strings", 0);
-  for (uint32_t i = 0; i < tn_params_count(params); i++) { /* far from the start, where all letters are alike */
+  for (uint32_t i = 0; i < tn_params_count(params);
+       i++) { /* far from the start, where all letters are alike */
     tn_tensor *x = tn_param_tensor(params, i);
     for (int64_t k = 0; k < tn_numel(x); k++) tn_f64(x)[k] += 0.5 * tn_random_normal(&rng);
   }
@@ -477,7 +503,8 @@ static void steps_agree(const char *model) {
   cr_assert(rollout_draw(&r, params, N, condition, 0.2, &progress, &rng) >= 0, "%s", harness_failure());
   cr_assert(rollout_reward(&r, N) >= 0);
   tn_fields *fields = tn_fields_new();
-  cr_assert(rollout_fields(&r, params, N, condition, 0, false, &progress, fields) >= 0, "%s", harness_failure());
+  cr_assert(rollout_fields(&r, params, N, condition, 0, false, &progress, fields) >= 0, "%s",
+            harness_failure());
   const tn_tensor *logits = tn_field(fields, "logits"), *flow = tn_field(fields, "log_flow");
   const int64_t *offset = tn_i64(tn_field(fields, "offset"));
   for (int64_t i = 0; i < N; i++) {
@@ -486,7 +513,8 @@ static void steps_agree(const char *model) {
       const double *state = r.states + (i * r.info.max_steps + t) * r.info.state_width;
       r.active[0] = i;
       cr_assert(r.table->mask(r.environment->self, state, 1, r.mask) >= 0);
-      tn_fields *in = rollout_letter(&r, t, 1, former, NULL, tn_slice(condition, 0, i, i + 1)), *out = tn_fields_new();
+      tn_fields *in = rollout_letter(&r, t, 1, former, NULL, tn_slice(condition, 0, i, i + 1)),
+                *out = tn_fields_new();
       cr_assert(rollout_apply(&r, params, in, out, &progress, true) >= 0, "%s", harness_failure());
       for (int64_t a = 0; a < 5; a++)
         EXPECT_NEAR(harness_at(tn_field(out, "logits"), a) / 1e3,
@@ -568,15 +596,16 @@ Test(gflownets, replay_and_averages_learn_too) {
 
 /* ---- mutation and its surrogate ---- */
 
-#define EDITS                                                                                          \
-  STRINGS("alphabet = wxyz\nmin_len = 5\nmax_len = 5\nngrams = wx, zz\nscale = 1")                     \
+#define EDITS                                                                      \
+  STRINGS("alphabet = wxyz\nmin_len = 5\nmax_len = 5\nngrams = wx, zz\nscale = 1") \
   "[edits]\nuse = environment.edits\nstrings = strings\nedits = 2\n"
 
 Test(gflownets, mutations_change_at_most_so_many_letters_of_a_member_of_the_pool) {
   enum { N = 64 };
   static const double pool[2][6] = {{0, 1, 2, 3, 3, 1}, {3, 3, 3, 3, 3, 1}};
   harness_open("float64", EDITS POLICY);
-  struct rollout r = {.environment = harness_component("edits"), .model = harness_component("policy"), .unasked = true};
+  struct rollout r = {
+      .environment = harness_component("edits"), .model = harness_component("policy"), .unasked = true};
   cr_assert(rollout_check(&r, NULL) >= 0, "%s", harness_failure());
   cr_assert(rollout_open(&r, N) >= 0);
   const tn_environment_pool *table = tn_extension(r.environment, TN_ENVIRONMENT_POOL);
@@ -618,7 +647,8 @@ Test(gflownets, mutations_change_at_most_so_many_letters_of_a_member_of_the_pool
 }
 
 Test(gflownets, edits_refuse_strings_of_many_lengths) {
-  const char *message = harness_refusal("float64", STRINGS("alphabet = xy\nngrams = xy") 
-                                        "[edits]\nuse = environment.edits\nstrings = strings\n");
+  const char *message = harness_refusal(
+      "float64",
+      STRINGS("alphabet = xy\nngrams = xy") "[edits]\nuse = environment.edits\nstrings = strings\n");
   cr_assert(strstr(message, "may end after 1 of 36 letters; edits need one length") != NULL, "%s", message);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Gaussian processes over strings: what is known is reproduced, what is far is not, and distances are the naive ones. */
+/* Gaussian processes over strings: what is known is reproduced, what is far is not, and distances are the
+ * naive ones. */
 #include "harness.h"
 #include "plugins/stages/gaussian_process.h"
 
@@ -65,7 +66,8 @@ Test(surrogate, known_strings_are_reproduced_and_unknown_ones_are_uncertain) {
 
 /* Two strings at distance d with kernel k = exp(-d / scale): the posterior in closed form. */
 Test(surrogate, two_strings_are_as_by_hand) {
-  const int64_t strings[2 * LENGTH] = {0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1}, asked[LENGTH] = {0, 0, 0, 1, 1, 1};
+  const int64_t strings[2 * LENGTH] = {0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1},
+                            asked[LENGTH] = {0, 0, 0, 1, 1, 1};
   const double values[2] = {-1, 1};
   double mean = NAN, deviation = NAN;
   struct gaussian_process gp = {0};

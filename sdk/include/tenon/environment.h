@@ -40,8 +40,8 @@ typedef struct tn_environment {
    * environments that are DAGs with known parents (flow matching, exact evaluation, uniform backward policy).
    * Default: not available. */
   int64_t (*parents)(void *self, const double *state, double *parents, int64_t *actions, int64_t limit);
-  /* A unique number 0 <= id < count of a state of a finite environment; count through `states`, which is 0 for
-   * an instance whose states are too many to be numbered. */
+  /* A unique number 0 <= id < count of a state of a finite environment; count through `states`, which is 0
+   * for an instance whose states are too many to be numbered. */
   int64_t (*index)(void *self, const double *state);
   int64_t (*states)(void *self);
   /* Text of a state for people, written to `text` (at most `bytes`). */
@@ -70,8 +70,8 @@ typedef struct tn_environment_spectrum {
   int64_t (*spectrum)(void *self, double *objectives, double *log_counts, int64_t limit);
 } tn_environment_spectrum;
 
-/* Extension "tenon.environment.pool/1": trajectories begin at objects of another environment, which whoever uses
- * it gives: mutation of known candidates. */
+/* Extension "tenon.environment.pool/1": trajectories begin at objects of another environment, which whoever
+ * uses it gives: mutation of known candidates. */
 #define TN_ENVIRONMENT_POOL "tenon.environment.pool/1"
 typedef struct tn_environment_pool {
   uint32_t size;
