@@ -235,7 +235,8 @@ static const tn_class progress_class = {
     .name = "progress",
     .summary = "A live line a stage on the terminal, and the table of results",
     .instance_size = sizeof(struct progress),
-    .vtable = &(const tn_observer){sizeof(tn_observer), progress_event, progress_tick},
+    .vtable =
+        &(const tn_observer){.size = sizeof(tn_observer), .event = progress_event, .tick = progress_tick},
     .create = progress_create,
     .destroy = progress_destroy};
 TN_PLUGIN("observer_progress", "1.0.0", "MIT", &progress_class)
