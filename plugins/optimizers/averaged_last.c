@@ -13,7 +13,7 @@
 #include <tenon/schedule.h>
 
 struct averaged_last {
-  const tn_component *base, *weights;
+  const tn_component *inner, *weights;
   int64_t steps;
   double *rest; /* (planned + 1): w_{t:T}, t from 1; derived */
   int64_t planned;
@@ -21,7 +21,7 @@ struct averaged_last {
   tn_params *delta; /* scratch */
 };
 static const tn_param averaged_last_params[] = {
-    TN_REFERENCE(struct averaged_last, base, 0, TN_OPTIMIZER, "optimizer.sgd", "makes the steps Delta_t"),
+    TN_REFERENCE(struct averaged_last, inner, 0, TN_OPTIMIZER, "optimizer.sgd", "makes the steps Delta_t"),
     TN_REFERENCE(struct averaged_last, weights, 0, TN_SCHEDULE, "schedule.constant", "w_t, positive"),
     TN_INTEGER(struct averaged_last, steps, "0", 0, 1e15, "steps", "T; 0: what the procedure plans"),
 };
@@ -34,7 +34,7 @@ static tn_status averaged_last_begin(void *self, const tn_params *params) {
   averaged->free = tn_params_clone(params);
   averaged->delta = tn_params_clone(params);
   if (!averaged->free || !averaged->delta) return TN_ERROR_MEMORY;
-  return tn_optimizer_begin(averaged->base, params);
+  return tn_optimizer_begin(averaged->inner, params);
 }
 
 static double weight(const struct averaged_last *averaged, int64_t step) {
@@ -44,7 +44,7 @@ static double weight(const struct averaged_last *averaged, int64_t step) {
 
 /* The sums of weights from each step to the last one. */
 static tn_status plan(struct averaged_last *averaged, int64_t steps) {
-  if (averaged->planned == steps) return TN_OK;
+  if (steps > 0 && averaged->planned == steps) return TN_OK;
   if (steps < 1)
     return tn_fail(TN_ERROR_MISSING, "nobody knows how many steps there will be: give `steps`");
   double *rest = tn_resize(averaged->rest, (size_t)(steps + 2) * sizeof *rest);
@@ -76,7 +76,7 @@ static tn_status averaged_last_step(void *self, const tn_optimizer_step *step) {
   base.schedule = step->schedule * weight(averaged, step->step);
   base.steps = averaged->planned;
   status = tn_params_copy(averaged->delta, averaged->free);
-  if (status >= 0) status = tn_optimizer_update(averaged->base, &base);
+  if (status >= 0) status = tn_optimizer_update(averaged->inner, &base);
   if (status < 0) return status;
   const double share = averaged->rest[step->step + 1] / averaged->rest[1];
   /* x += share (z_{t+1} - z_t) */
@@ -86,7 +86,7 @@ static tn_status averaged_last_step(void *self, const tn_optimizer_step *step) {
 }
 
 static double averaged_last_rate(void *self, double schedule) {
-  return tn_optimizer_learning_rate(((struct averaged_last *)self)->base, schedule);
+  return tn_optimizer_learning_rate(((struct averaged_last *)self)->inner, schedule);
 }
 
 static void averaged_last_destroy(void *self) {

@@ -166,7 +166,8 @@ static double refined_factor(void *self, const tn_progress *progress) {
   struct refined *refined = self;
   bool collapsed;
   if (refined->followed) return refined->rate * tn_schedule_factor(refined->followed, progress);
-  if (progress->step == 0 && !refined->driven && look(refined, &collapsed) < 0) return 0;
+  const bool begins = progress->step == 0 || (refined->read && refined->seen == 0);
+  if (begins && !refined->driven && look(refined, &collapsed) < 0) return 0;
   const double rate = refined->driven ? refined->rate : 1;
   if (refined->count == 0) return rate * tn_schedule_factor(refined->fallback, progress);
   return rate * stretched(refined->factors, refined->count, progress, refined->steps);

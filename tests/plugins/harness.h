@@ -36,7 +36,7 @@ int64_t harness_integer(const harness_state *state, const char *name);
 /* True if two components of the same class were saved with the same bits. */
 bool harness_same(const harness_state *a, const harness_state *b);
 
-/* The figure `name` of a metric; NaN if it reports none of that name. */
+/* The figure `name` of a metric, which may probe if it needs no model; NaN if it reports none of that name. */
 double harness_figure(const tn_component *metric, const char *name);
 
 #define EXPECT_NEAR(got, wanted, tolerance)                                                               \
