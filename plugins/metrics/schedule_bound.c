@@ -7,6 +7,8 @@
  *   NAME_linear   D sqrt(sum G_t^2) / T: linear decay, theorem 1 with equal weights
  *   NAME_refined  D / sqrt(sum G_t^-2): the best weights, never more than NAME_linear
  *   NAME_tail     median of the last tenth of the norms over the median
+ *   NAME_start, NAME_late, NAME_end   the factor of the first step, at nine tenths, and of the last, over the
+ *                 largest one; NAME_peak: where that is, a share of the steps
  *
  * Last factors that are 0 move nothing: B is then that of the steps before them. */
 #include "../observers/norms.h"
@@ -41,6 +43,17 @@ static void report(const struct schedule_bound *metric, tn_metric_sink *sink, co
   sink->value(sink, name, value);
 }
 
+static void report_shape(const struct schedule_bound *metric, tn_metric_sink *sink, const double *rates,
+                         int64_t steps) {
+  int64_t peak = 0;
+  for (int64_t t = 0; t < steps; t++)
+    if (rates[t] > rates[peak]) peak = t;
+  report(metric, sink, "_start", rates[0] / rates[peak]);
+  report(metric, sink, "_late", rates[9 * steps / 10] / rates[peak]);
+  report(metric, sink, "_end", rates[steps - 1] / rates[peak]);
+  report(metric, sink, "_peak", (double)peak / (double)steps);
+}
+
 /* Norms and rates (steps), scratch (2 steps + 2). */
 static void report_all(const struct schedule_bound *metric, tn_metric_sink *sink, const double *norms,
                        double *rates, double *scratch, int64_t steps) {
@@ -56,6 +69,7 @@ static void report_all(const struct schedule_bound *metric, tn_metric_sink *sink
   report(metric, sink, "",
          rate > 0 ? bound.distance + bound.noise : last_iterate_best(bound, &rate));
   report(metric, sink, "_rate", rate);
+  report_shape(metric, sink, rates, steps);
   report(metric, sink, "_linear", weighted_bound(NULL, norms, steps, metric->distance));
   for (int64_t t = 0; t < steps; t++) scratch[t] = 1 / (norms[t] * norms[t]);
   report(metric, sink, "_refined", weighted_bound(scratch, norms, steps, metric->distance));
