@@ -125,7 +125,7 @@ Test(refine_schedule, stage_does_what_two_stages_do) {
   EXPECT_NEAR(result(p, "grid.refined"), refined, 0);
   EXPECT_NEAR(result(p, "grid.refined_rate"), 1, 0);
   EXPECT_NEAR(result(p, "grid.collapsed"), 0, 0);
-  cr_assert(result(p, "grid.linear") != refined && result(p, "grid.constant") > result(p, "grid.linear"));
+  cr_assert(result(p, "grid.linear") != refined && result(p, "grid.constant") != result(p, "grid.linear"));
   tn_pipeline_close(p);
 }
 
