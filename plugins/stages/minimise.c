@@ -3,11 +3,12 @@
  * point, through the transforms of the gradient. The point is a parameter set with one vector `x` in the
  * run's precision; the problem's own numbers are float64.
  *
- * Step events carry `value` at the point that the optimizer names as its final one (its iterate, unless it
- * averages), `best` of the values seen, `gap` = value - optimum and `distance` from the solution where the
- * problem knows them, `lr`, `gradient_norm` (before gradient transforms), and what `metrics` find: they probe
- * the point, with the problem as their subject. The last event's figures are the stage's results. The final
- * point is published as text `best`, like that of stage.solve, and as parameters `point`. */
+ * Step events, the first of them at the start, carry `value` at the point that the optimizer names as its
+ * final one (its iterate, unless it averages), `best` of the values seen, `gap` = value - optimum and
+ * `distance` from the solution where the problem knows them, `lr`, `gradient_norm` (before gradient
+ * transforms), and what `metrics` find: they probe the point, with the problem as their subject. The last
+ * event's figures are the stage's results. The final point is published as text `best`, like that of
+ * stage.solve, and as parameters `point`. */
 #include "pass.h"
 #include "text.h"
 #include <tenon/gradient.h>
@@ -48,6 +49,14 @@ static const tn_param minimise_params[] = {
     TN_STRING(struct minimise, output, "", "artifact with the final point as text; empty: none"),
 };
 
+/* There are no fields to read. */
+static tn_status declare_metrics(const tn_references *metrics) {
+  tn_spec *none = tn_spec_new();
+  const tn_status status = none ? pass_declare_metrics(metrics, none) : TN_ERROR_MEMORY;
+  tn_spec_release(none);
+  return status;
+}
+
 static tn_status minimise_check(void *self) {
   struct minimise *stage = self;
   const tn_status status = tn_problem_describe(stage->problem, &stage->info);
@@ -69,7 +78,7 @@ static tn_status minimise_check(void *self) {
     if (!tn_observer_watches(stage->observers.items[o]))
       return tn_fail(TN_ERROR_INVALID, "'%s' sees events only: it belongs into [pipeline] observers",
                      stage->observers.items[o]->name);
-  return TN_OK;
+  return declare_metrics(&stage->metrics);
 }
 
 static void minimise_release(struct minimise *stage) {
@@ -255,7 +264,8 @@ static tn_status minimise_step(void *self) {
                    "the objective became %g, its gradient %g long, in step %lld (learning rate %g)", value,
                    norm, (long long)stage->step + 1, lr);
   stage->best = fmin(stage->best, value);
-  status = observe(stage, stage->gradients);
+  if (stage->step == 0) status = report(stage, lr, norm, false);
+  if (status >= 0) status = observe(stage, stage->gradients);
   if (status >= 0) status = transform_gradient(stage, value, &progress);
   if (status < 0) return status;
   const tn_optimizer_step step = {.size = sizeof step,
@@ -275,8 +285,7 @@ static tn_status minimise_step(void *self) {
   if (stage->schedule && tn_schedule_observes(stage->schedule))
     tn_schedule_observe(stage->schedule, &progress, value, norm);
   if (last) status = observe(stage, NULL);
-  if (status >= 0 && (last || stage->step == 1 || stage->step % every == 0))
-    status = report(stage, lr, norm, last);
+  if (status >= 0 && (last || stage->step % every == 0)) status = report(stage, lr, norm, last);
   return status < 0 ? status : last ? TN_DONE : TN_OK;
 }
 

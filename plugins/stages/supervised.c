@@ -9,7 +9,7 @@
  * names its own final parameters, those are what is validated, and what the model keeps at the end.
  *
  * `observers` see the parameters and their gradient in front of every update. Metrics that probe models do so
- * whenever an event is emitted.
+ * whenever an event is emitted, and once in front of the first step.
  *
  * Step events carry `loss` (mean since the last event), `lr`, `gradient_norm` (before gradient transforms),
  * the metrics over the training batches since the last event, and, when it was validated, `validation_loss`
@@ -445,6 +445,13 @@ static tn_status probe(struct supervised *stage, struct figures *figures) {
   return status;
 }
 
+/* Lets them see the model in front of the first step too. */
+static tn_status probe_start(struct supervised *stage) {
+  struct figures unused;
+  figures_start(&unused);
+  return probe(stage, &unused);
+}
+
 /* Shows observers the parameters and their gradient (NULL: none any more). */
 static tn_status observe(const struct supervised *stage, const tn_params *gradient,
                          const tn_progress *progress) {
@@ -544,6 +551,7 @@ static tn_status supervised_step(void *self) {
 
   status = tn_grad_params(value, stage->all, stage->gradients);
   const double norm = status >= 0 && (logs || observed) ? tn_params_norm(stage->gradients) : 0;
+  if (status >= 0 && stage->step == 0) status = probe_start(stage);
   if (status >= 0) status = observe(stage, stage->gradients, &o.progress);
   if (status >= 0) status = transform_gradient(stage, loss, &o.progress);
   if (status < 0) return status;

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <tenon/problem.h>
 #include <tenon/stage.h>
-#include <unistd.h>
 
 TestSuite(minimise, .fini = harness_close, .timeout = 60);
 
@@ -73,31 +72,6 @@ Test(minimise, refuses_an_active_set_of_one) {
   cr_assert(strstr(harness_refusal("float64", "[f]\nuse = problem.max_affine\nactive = 1\n"), "active = 1"));
 }
 
-/* Runs a whole pipeline file; the caller closes it. */
-static tn_pipeline *run(const char *text) {
-  static tn_registry *registry;
-  const tn_registry_options options = {.builtin = TN_BUILD_ROOT "/plugins", .path = ""};
-  char path[] = "/tmp/tenon-minimise-XXXXXX";
-  FILE *file = fdopen(mkstemp(path), "w");
-  tn_error error = {0};
-  fputs(text, file);
-  fclose(file);
-  if (!registry) registry = tn_registry_open(&options, &error);
-  const tn_pipeline_options how = {.file = path, .quiet = true};
-  tn_pipeline *p = registry ? tn_pipeline_open(registry, &how, &error) : NULL;
-  cr_assert(p && tn_pipeline_run(p, &error) >= 0, "%s", error.text);
-  unlink(path);
-  return p;
-}
-static double result(const tn_pipeline *p, const char *name) {
-  const tn_result *results;
-  const uint32_t count = tn_pipeline_results(p, &results);
-  for (uint32_t i = 0; i < count; i++)
-    if (strcmp(results[i].name, name) == 0) return results[i].value;
-  cr_assert_fail("no result '%s' among %u", name, count);
-  return NAN;
-}
-
 /* Gradient descent: x <- x - lr A (x - c) in float64. */
 Test(minimise, follows_the_optimizer) {
   const char text[] = "[pipeline]\nstages = run\nprecision = float64\nobservers =\n"
@@ -106,7 +80,7 @@ Test(minimise, follows_the_optimizer) {
                       "[run]\nuse = stage.minimise\nproblem = q\noptimizer = sgd\nsteps = 25\n";
   double x[D], g[D], value, least = INFINITY, distance = 0;
   tn_problem_info info;
-  tn_pipeline *p = run(text);
+  tn_pipeline *p = harness_run(text, NULL, 0);
   const tn_component *q = tn_pipeline_find(p, "q");
   tn_rng rng = tn_rng_at("q", "start", 0);
   tn_problem_describe(q, &info);
@@ -118,10 +92,10 @@ Test(minimise, follows_the_optimizer) {
   }
   tn_problem_evaluate(q, x, 1, &value);
   for (int i = 0; i < D; i++) distance += (x[i] - info.solution[i]) * (x[i] - info.solution[i]);
-  EXPECT_NEAR(result(p, "run.value"), value, 1e-12);
-  EXPECT_NEAR(result(p, "run.gap"), value, 1e-12);
-  EXPECT_NEAR(result(p, "run.best"), fmin(least, value), 1e-12);
-  EXPECT_NEAR(result(p, "run.distance"), sqrt(distance), 1e-12);
+  EXPECT_NEAR(harness_result(p, "run.value"), value, 1e-12);
+  EXPECT_NEAR(harness_result(p, "run.gap"), value, 1e-12);
+  EXPECT_NEAR(harness_result(p, "run.best"), fmin(least, value), 1e-12);
+  EXPECT_NEAR(harness_result(p, "run.distance"), sqrt(distance), 1e-12);
   tn_pipeline_close(p);
 }
 

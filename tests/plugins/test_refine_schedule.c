@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 TestSuite(refine_schedule, .timeout = 120);
 
@@ -22,27 +21,12 @@ static const char head[] = "[pipeline]\nprecision = float64\nobservers =\nstages
 
 /* Runs these stages of head and tail; the caller closes it. */
 static tn_pipeline *run(const char *stages, const char *tail, const char *directory) {
-  static tn_registry *registry;
-  const tn_registry_options options = {.builtin = TN_BUILD_ROOT "/plugins", .path = ""};
-  char path[] = "/tmp/tenon-refine-XXXXXX";
-  FILE *file = fdopen(mkstemp(path), "w");
+  char text[4096];
   tn_error error = {0};
-  fprintf(file, head, stages, tail);
-  fclose(file);
-  if (!registry) registry = tn_registry_open(&options, &error);
-  const tn_pipeline_options how = {.file = path, .quiet = true, .directory = directory};
-  tn_pipeline *p = registry ? tn_pipeline_open(registry, &how, &error) : NULL;
+  cr_assert(snprintf(text, sizeof text, head, stages, tail) < (int)sizeof text);
+  tn_pipeline *p = harness_start(text, directory, NULL, 0, &error);
   cr_assert(p && tn_pipeline_run(p, &error) >= 0, "%s", error.text);
-  unlink(path);
   return p;
-}
-static double result(const tn_pipeline *p, const char *name) {
-  const tn_result *results;
-  const uint32_t count = tn_pipeline_results(p, &results);
-  for (uint32_t i = 0; i < count; i++)
-    if (strcmp(results[i].name, name) == 0) return results[i].value;
-  cr_assert_fail("no result '%s' among %u", name, count);
-  return NAN;
 }
 static const double *norms_in(const tn_pipeline *p, int32_t norm, int64_t *count) {
   const double *norms = norms_of(tn_pipeline_find(p, "norms"), norm, count);
@@ -53,10 +37,10 @@ static const double *norms_in(const tn_pipeline *p, int32_t norm, int64_t *count
 /* What a restarted stage does is what the first one did; without `restart` it goes on. */
 Test(refine_schedule, restart_begins_as_at_first) {
   tn_pipeline *p = run("first, second", "[second]\nbase = first\nrestart = yes\nobservers =\n", NULL);
-  EXPECT_NEAR(result(p, "second.loss"), result(p, "first.loss"), 0);
+  EXPECT_NEAR(harness_result(p, "second.loss"), harness_result(p, "first.loss"), 0);
   tn_pipeline_close(p);
   p = run("first, second", "[second]\nbase = first\nobservers =\n", NULL);
-  cr_assert(result(p, "second.loss") < 0.8 * result(p, "first.loss"));
+  cr_assert(harness_result(p, "second.loss") < 0.8 * harness_result(p, "first.loss"));
   tn_pipeline_close(p);
 }
 
@@ -119,13 +103,13 @@ Test(refine_schedule, stage_does_what_two_stages_do) {
                               "schedules = schedule.linear, schedule.constant\nrates = 1\n"
                               "[loss]\nuse = metric.loss\nloss = loss.cross_entropy\n";
   tn_pipeline *p = run("first, second, seen", tail, NULL);
-  const double refined = result(p, "seen.loss");
+  const double refined = harness_result(p, "seen.loss");
   tn_pipeline_close(p);
   p = run("grid", stage, NULL);
-  EXPECT_NEAR(result(p, "grid.refined"), refined, 0);
-  EXPECT_NEAR(result(p, "grid.refined_rate"), 1, 0);
-  EXPECT_NEAR(result(p, "grid.collapsed"), 0, 0);
-  cr_assert(result(p, "grid.linear") != refined && result(p, "grid.constant") != result(p, "grid.linear"));
+  EXPECT_NEAR(harness_result(p, "grid.refined"), refined, 0);
+  EXPECT_NEAR(harness_result(p, "grid.refined_rate"), 1, 0);
+  EXPECT_NEAR(harness_result(p, "grid.collapsed"), 0, 0);
+  cr_assert(harness_result(p, "grid.linear") != refined && harness_result(p, "grid.constant") != harness_result(p, "grid.linear"));
   tn_pipeline_close(p);
 }
 
@@ -139,9 +123,9 @@ Test(refine_schedule, grid_of_rates_seeds_and_rounds) {
   for (int seeds = 1; seeds <= 2; seeds++) {
     snprintf(text, sizeof text, stage, seeds);
     tn_pipeline *p = run("grid", text, NULL);
-    cr_assert(result(p, "grid.linear") > 0.3 && result(p, "grid.linear_rate") == 1);
-    cr_assert(result(p, "grid.refined") > 0.3 && result(p, "grid.refined_2") > 0.3);
-    last[seeds - 1] = result(p, "grid.linear");
+    cr_assert(harness_result(p, "grid.linear") > 0.3 && harness_result(p, "grid.linear_rate") == 1);
+    cr_assert(harness_result(p, "grid.refined") > 0.3 && harness_result(p, "grid.refined_2") > 0.3);
+    last[seeds - 1] = harness_result(p, "grid.linear");
     tn_pipeline_close(p);
   }
   cr_assert(last[0] != last[1], "another seed is another run");

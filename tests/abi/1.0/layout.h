@@ -519,7 +519,7 @@ _Static_assert(offsetof(tn_model_call, taps) == 92 && sizeof(((tn_model_call *)0
 _Static_assert(offsetof(tn_model_call, update_count) == 88 && sizeof(((tn_model_call *)0)->update_count) == 4, "tn_model_call.update_count");
 _Static_assert(offsetof(tn_model_call, updates) == 80 && sizeof(((tn_model_call *)0)->updates) == 8, "tn_model_call.updates");
 _Static_assert(offsetof(tn_nn_service, adaptive_pool) == 32 && sizeof(((tn_nn_service *)0)->adaptive_pool) == 8, "tn_nn_service.adaptive_pool");
-_Static_assert(sizeof(tn_nn_service) >= 136, "tn_nn_service");
+_Static_assert(sizeof(tn_nn_service) >= 144, "tn_nn_service");
 _Static_assert(offsetof(tn_nn_service, affine_grid) == 104 && sizeof(((tn_nn_service *)0)->affine_grid) == 8, "tn_nn_service.affine_grid");
 _Static_assert(offsetof(tn_nn_service, attention) == 120 && sizeof(((tn_nn_service *)0)->attention) == 8, "tn_nn_service.attention");
 _Static_assert(offsetof(tn_nn_service, batch_norm) == 40 && sizeof(((tn_nn_service *)0)->batch_norm) == 8, "tn_nn_service.batch_norm");
@@ -533,6 +533,7 @@ _Static_assert(offsetof(tn_nn_service, interpolate) == 96 && sizeof(((tn_nn_serv
 _Static_assert(offsetof(tn_nn_service, layer_norm) == 56 && sizeof(((tn_nn_service *)0)->layer_norm) == 8, "tn_nn_service.layer_norm");
 _Static_assert(offsetof(tn_nn_service, pool) == 24 && sizeof(((tn_nn_service *)0)->pool) == 8, "tn_nn_service.pool");
 _Static_assert(offsetof(tn_nn_service, rms_norm) == 72 && sizeof(((tn_nn_service *)0)->rms_norm) == 8, "tn_nn_service.rms_norm");
+_Static_assert(offsetof(tn_nn_service, self_attention) == 136 && sizeof(((tn_nn_service *)0)->self_attention) == 8, "tn_nn_service.self_attention");
 _Static_assert(offsetof(tn_nn_service, size) == 0 && sizeof(((tn_nn_service *)0)->size) == 4, "tn_nn_service.size");
 _Static_assert(offsetof(tn_nn_service, spectral_norm) == 88 && sizeof(((tn_nn_service *)0)->spectral_norm) == 8, "tn_nn_service.spectral_norm");
 _Static_assert(offsetof(tn_nn_service, weight_norm) == 80 && sizeof(((tn_nn_service *)0)->weight_norm) == 8, "tn_nn_service.weight_norm");
