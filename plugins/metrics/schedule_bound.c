@@ -63,11 +63,9 @@ static void report_all(const struct schedule_bound *metric, tn_metric_sink *sink
     rates[t] = tn_schedule_factor(metric->schedule, &progress) * (metric->rate > 0 ? metric->rate : 1);
     if (rates[t] > 0) moving = t + 1;
   }
-  const struct last_iterate_bound bound =
-      last_iterate_bound(rates, norms, moving, metric->distance, scratch);
+  const struct last_iterate_bound bound = last_iterate_bound(rates, norms, moving, metric->distance, scratch);
   double rate = metric->rate;
-  report(metric, sink, "",
-         rate > 0 ? bound.distance + bound.noise : last_iterate_best(bound, &rate));
+  report(metric, sink, "", rate > 0 ? bound.distance + bound.noise : last_iterate_best(bound, &rate));
   report(metric, sink, "_rate", rate);
   report_shape(metric, sink, rates, steps);
   report(metric, sink, "_linear", weighted_bound(NULL, norms, steps, metric->distance));

@@ -43,7 +43,7 @@ struct mlp {
   int64_t output, embedding;
   const char *input, *output_field;
   struct layer *layers;
-  uint32_t layer_count, table; /* table: the embedding's */
+  uint32_t layer_count, table;          /* table: the embedding's */
   const char *input_name, *output_name; /* in force; constants or configuration */
   bool flatten;
 };
@@ -66,7 +66,8 @@ static const tn_param mlp_params[] = {
     TN_BOOL(struct mlp, bias, "yes", "add a bias in every layer"),
     TN_INTEGER(struct mlp, output, "0", 0, 1 << 20, NULL,
                "outputs; 0: the classes of `label`, or the width of `target`"),
-    TN_STRING(struct mlp, input, "", "field to read; empty: `tokens` with embedding, else `image` or `input`"),
+    TN_STRING(struct mlp, input, "",
+              "field to read; empty: `tokens` with embedding, else `image` or `input`"),
     TN_STRING(struct mlp, output_field, "", "field to write; empty: `logits` with labels, else `output`"),
     TN_PARAM_(struct mlp, norm_momentum, TN_PARAM_REAL, TN_PARAM_ADVANCED, "0.1", 0, 1, NULL, NULL, NULL,
               "share of a batch in the running statistics of batch normalisation"),
@@ -127,10 +128,10 @@ static tn_status mlp_declare(void *self, const tn_spec *inputs, tn_declaration *
   const tn_field_spec *label = tn_spec_find(inputs, "label"), *target = tn_spec_find(inputs, "target");
   const bool labelled = label && label->classes > 0;
   const bool tokens = model->embedding > 0;
-  model->input_name = *model->input                    ? model->input
-                      : tokens                          ? "tokens"
+  model->input_name = *model->input                   ? model->input
+                      : tokens                        ? "tokens"
                       : tn_spec_find(inputs, "image") ? "image"
-                                                        : "input";
+                                                      : "input";
   model->output_name = *model->output_field ? model->output_field : labelled ? "logits" : "output";
   const tn_field_spec *input = tn_spec_get(inputs, model->input_name);
   if (!input) return TN_ERROR_MISSING;

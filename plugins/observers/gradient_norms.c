@@ -14,8 +14,9 @@ struct gradient_norms {
   int64_t count, room;
 };
 static const tn_param gradient_norms_params[] = {
-    TN_CHOICE(struct gradient_norms, norm, "both", "both|l2|l1",
-              "Euclidean norm (for gradient descent), sum of absolute values (for Adam and the like), or both"),
+    TN_CHOICE(
+        struct gradient_norms, norm, "both", "both|l2|l1",
+        "Euclidean norm (for gradient descent), sum of absolute values (for Adam and the like), or both"),
     TN_STRING(struct gradient_norms, file, "", "CSV file in the run directory, a line a step; empty: none"),
 };
 

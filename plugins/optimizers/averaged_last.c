@@ -6,8 +6,8 @@
  *
  * and for convex f the last point, x_T, is as good as the optimizer's regret,
  * f(x_T) - f(u) <= (1 / w_{1:T}) sum_t w_t <g_t, z_t - u>. The optimizer gets w_t as a factor on its learning
- * rate: gradient descent then moves x by lr w_t w_{t+1:T} / w_{1:T}, with equal weights linear decay. The last
- * step is 0. */
+ * rate: gradient descent then moves x by lr w_t w_{t+1:T} / w_{1:T}, with equal weights linear decay. The
+ * last step is 0. */
 #include <string.h>
 #include <tenon/optimizer.h>
 #include <tenon/schedule.h>
@@ -45,8 +45,7 @@ static double weight(const struct averaged_last *averaged, int64_t step) {
 /* The sums of weights from each step to the last one. */
 static tn_status plan(struct averaged_last *averaged, int64_t steps) {
   if (steps > 0 && averaged->planned == steps) return TN_OK;
-  if (steps < 1)
-    return tn_fail(TN_ERROR_MISSING, "nobody knows how many steps there will be: give `steps`");
+  if (steps < 1) return tn_fail(TN_ERROR_MISSING, "nobody knows how many steps there will be: give `steps`");
   double *rest = tn_resize(averaged->rest, (size_t)(steps + 2) * sizeof *rest);
   if (!rest) return TN_ERROR_MEMORY;
   averaged->rest = rest;
@@ -68,7 +67,8 @@ static tn_status averaged_last_step(void *self, const tn_optimizer_step *step) {
   tn_status status = plan(averaged, averaged->steps > 0 ? averaged->steps : tn_optimizer_steps(step));
   if (status < 0) return status;
   if (step->step > averaged->planned)
-    return tn_fail(TN_ERROR_INVALID, "step %lld of %lld", (long long)step->step, (long long)averaged->planned);
+    return tn_fail(TN_ERROR_INVALID, "step %lld of %lld", (long long)step->step,
+                   (long long)averaged->planned);
   tn_optimizer_step base = {0};
   memcpy(&base, step, step->size < sizeof base ? step->size : sizeof base);
   base.size = sizeof base;

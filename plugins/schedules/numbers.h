@@ -84,8 +84,7 @@ static inline tn_status numbers_read(struct numbers *numbers) {
     else
       status = numbers_line(numbers, line);
   }
-  if (status >= 0 && ferror(file))
-    status = tn_fail(TN_ERROR_IO, "%s: %s", numbers->path, strerror(errno));
+  if (status >= 0 && ferror(file)) status = tn_fail(TN_ERROR_IO, "%s: %s", numbers->path, strerror(errno));
   fclose(file);
   if (status >= 0 && numbers->count == 0)
     return tn_fail(TN_ERROR_INVALID, "%s: there is no number in it", numbers->path);

@@ -39,7 +39,8 @@ struct refined {
 static const tn_param refined_params[] = {
     TN_REFERENCE(struct refined, norms, 0, TN_OBSERVER, NULL, "an observer.gradient_norms of an earlier run"),
     TN_PATH(struct refined, file, 0, "", "a text file of norms, or a table with columns l2 or l1, instead"),
-    TN_REAL(struct refined, power, "2", 0, 16, "of the norms: 2 for gradient descent, 1 for Adam and the like"),
+    TN_REAL(struct refined, power, "2", 0, 16,
+            "of the norms: 2 for gradient descent, 1 for Adam and the like"),
     TN_CHOICE(struct refined, norm, "auto", "auto|l2|l1", "which norm; auto: l1 for power 1, else l2"),
     TN_REAL(struct refined, smoothing, "0.1", 0, 1, "width of the median filter, a share of the steps"),
     TN_CHOICE(struct refined, method, "closed_form", "closed_form|optimize",
@@ -59,15 +60,13 @@ static int32_t norm_of(const struct refined *refined) {
 
 static tn_status refined_create(void *self) {
   struct refined *refined = self;
-  if (refined->norms && *refined->file)
-    return tn_fail(TN_ERROR_INVALID, "give norms or a file, not both");
+  if (refined->norms && *refined->file) return tn_fail(TN_ERROR_INVALID, "give norms or a file, not both");
   if (refined->norms && !tn_extension(refined->norms, TN_NORMS))
     return tn_fail(TN_ERROR_INVALID, "norms: '%s' records no norms; expected an observer.gradient_norms",
                    refined->norms->name);
   if (!*refined->file) return TN_OK;
-  struct numbers numbers = {.path = refined->file,
-                            .column = norm_of(refined) == NORM_L1 ? "l1" : "l2",
-                            .what = "a norm"};
+  struct numbers numbers = {
+      .path = refined->file, .column = norm_of(refined) == NORM_L1 ? "l1" : "l2", .what = "a norm"};
   const tn_status status = numbers_read(&numbers);
   refined->read = numbers.values;
   refined->read_count = numbers.count;

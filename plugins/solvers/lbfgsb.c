@@ -15,8 +15,7 @@ static const tn_param solver_params[] = {
     TN_INTEGER(struct solver, memory, "20", 1, 1000, NULL, "pairs of steps and gradient changes kept"),
     TN_REAL(struct solver, tolerance, "1e-10", 0, INFINITY,
             "ends when no component of the projected gradient is larger"),
-    TN_INTEGER(struct solver, iterations, "0", 0, 1e15, NULL,
-               "ends after so many; 0: when it has converged"),
+    TN_INTEGER(struct solver, iterations, "0", 0, 1e15, NULL, "ends after so many; 0: when it has converged"),
 };
 
 static tn_status evaluate(void *context, const double *point, double *gradient, double *value) {

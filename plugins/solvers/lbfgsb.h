@@ -308,8 +308,7 @@ struct lbfgsb_point {
 
 /* The function at x + at direction, into trial and trial_gradient. */
 static inline tn_status lbfgsb_try(struct lbfgsb *b, double at, struct lbfgsb_point *point) {
-  for (int64_t i = 0; i < b->n; i++)
-    b->trial[i] = lbfgsb_project(b, i, b->x[i] + at * b->direction[i]);
+  for (int64_t i = 0; i < b->n; i++) b->trial[i] = lbfgsb_project(b, i, b->x[i] + at * b->direction[i]);
   b->evaluations++;
   *point = (struct lbfgsb_point){at, INFINITY, 0};
   const tn_status status = b->function(b->context, b->trial, b->trial_gradient, &point->value);

@@ -2,18 +2,18 @@
 /* Learning-rate schedules compared in one run, and one of them refined (Defazio et al. 2023, section 4).
  *
  * `inner` is the stage that trains, stage.supervised for instance, whose schedule is `refined`, a
- * schedule.refined that looks at an observer of `inner`. Every trial begins with the parameters as they were at
- * first under its seed:
+ * schedule.refined that looks at an observer of `inner`. Every trial begins with the parameters as they were
+ * at first under its seed:
  *
  *   1. each schedule of `schedules`, each rate, each seed        a rate is a factor on the optimizer's own
- *   2. the first schedule at the rate that was best for it, the last seed: its norms make the refined schedule
+ *   2. the first schedule at the rate that was best for it, the last seed: its norms make the refined one
  *   3. the refined schedule, each rate, each seed                2. and 3. `rounds` times, from the second
  *      round on with the norms of the refined schedule
  *
  * One step is one trial. What counts is a figure of `metrics` on `data`, averaged over seeds: the last
  * iterate's. Results: NAME for the best rate of every schedule, `refined` among them (`refined_2` after a
- * second round), NAME_rate, and `collapsed`, 1 if the norms were of no use. A table shows all rates. The model
- * keeps what the last trial left. */
+ * second round), NAME_rate, and `collapsed`, 1 if the norms were of no use. A table shows all rates. The
+ * model keeps what the last trial left. */
 #include "../schedules/refined.h"
 #include "pass.h"
 
@@ -41,7 +41,8 @@ static const tn_param refine_schedule_params[] = {
     TN_REFERENCE(struct refine_schedule, data, TN_PARAM_REQUIRED, TN_DATASET, NULL, "data to measure on"),
     TN_REFERENCES(struct refine_schedule, transforms, 0, TN_TRANSFORM, "",
                   "in front of the model, in order: those of `inner`"),
-    TN_REFERENCE(struct refine_schedule, model, TN_PARAM_REQUIRED, TN_MODEL, NULL, "the model that is trained"),
+    TN_REFERENCE(struct refine_schedule, model, TN_PARAM_REQUIRED, TN_MODEL, NULL,
+                 "the model that is trained"),
     TN_REFERENCE(struct refine_schedule, loss, 0, TN_LOSS, NULL, "its loss, if that has parameters"),
     TN_REFERENCES(struct refine_schedule, metrics, TN_PARAM_REQUIRED, TN_METRIC, NULL, "what is measured"),
     TN_STRING(struct refine_schedule, figure, "", "the figure that counts; empty: the first"),
@@ -217,13 +218,12 @@ static tn_status measure(struct refine_schedule *stage, double *value) {
 static tn_status refine_schedule_step(void *self) {
   struct refine_schedule *stage = self;
   const struct trial trial = trial_of(stage, stage->trial);
-  const int64_t source = trial.recording && trial.schedule > stage->schedules.count
-                             ? trial.schedule - 1
-                             : trial.recording ? 0 : trial.schedule;
+  const int64_t source = trial.recording && trial.schedule > stage->schedules.count ? trial.schedule - 1
+                         : trial.recording                                          ? 0
+                                                                                    : trial.schedule;
   const tn_component *schedule =
       source < stage->schedules.count ? stage->schedules.items[source] : NULL; /* NULL: the refined one */
-  tn_status status =
-      stage->driver->follow(stage->refined->self, schedule, stage->rates.items[trial.rate]);
+  tn_status status = stage->driver->follow(stage->refined->self, schedule, stage->rates.items[trial.rate]);
   tn_use_seed(tn_seed() + (uint64_t)trial.seed);
   if (status >= 0) status = train(stage);
   const bool recording = tn_record(false);

@@ -11,12 +11,8 @@ enum { T = 60, D = 8, TRIALS = 200 };
 
 static void update(const tn_component *o, tn_params *w, tn_params *g, double schedule, int64_t t,
                    int64_t steps) {
-  const tn_optimizer_step step = {.size = sizeof step,
-                                  .params = w,
-                                  .gradient = g,
-                                  .schedule = schedule,
-                                  .step = t,
-                                  .steps = steps};
+  const tn_optimizer_step step = {
+      .size = sizeof step, .params = w, .gradient = g, .schedule = schedule, .step = t, .steps = steps};
   cr_assert(tn_optimizer_update(o, &step) >= 0, "%s", harness_failure());
 }
 
@@ -140,7 +136,8 @@ Test(averaged_last, the_last_step_moves_nothing_and_state_goes_on) {
 }
 
 Test(averaged_last, needs_to_know_the_end) {
-  harness_open("float64", "[a]\nuse = optimizer.averaged_last\n[t]\nuse = optimizer.averaged_last\nsteps = 3\n");
+  harness_open("float64",
+               "[a]\nuse = optimizer.averaged_last\n[t]\nuse = optimizer.averaged_last\nsteps = 3\n");
   tn_params *x = fixture_params(), *g = tn_params_like(x);
   const tn_optimizer_step step = {.size = sizeof step, .params = x, .gradient = g, .schedule = 1, .step = 1};
   fixture_begin(harness_component("a"), x);

@@ -11,12 +11,8 @@ TestSuite(lbfgsb, .init = start, .fini = harness_close, .timeout = 60);
 /* Minimises from `from`, in place; the number of iterations. */
 static int minimise(lbfgsb_function function, void *context, int64_t n, const double *lower,
                     const double *upper, double *x, double *residual) {
-  struct lbfgsb core = {.n = n,
-                        .memory = 10,
-                        .lower = lower,
-                        .upper = upper,
-                        .function = function,
-                        .context = context};
+  struct lbfgsb core = {
+      .n = n, .memory = 10, .lower = lower, .upper = upper, .function = function, .context = context};
   int iterations = 0;
   tn_status status = lbfgsb_begin(&core, x);
   double before = core.value;
@@ -76,7 +72,8 @@ static tn_status bowl(void *context, const double *x, double *g, double *value) 
   const double *c = context;
   *value = 0;
   for (int i = 0; i < N; i++) {
-    const double d = x[i] - c[i], left = i > 0 ? x[i - 1] - c[i - 1] : 0, right = i + 1 < N ? x[i + 1] - c[i + 1] : 0;
+    const double d = x[i] - c[i], left = i > 0 ? x[i - 1] - c[i - 1] : 0,
+                 right = i + 1 < N ? x[i + 1] - c[i + 1] : 0;
     g[i] = 2 * d - left - right;
     *value += d * g[i] / 2;
   }
@@ -110,8 +107,8 @@ Test(lbfgsb, box_constrained_quadratic_meets_the_optimality_conditions) {
   cr_assert(iterations < 100, "%d iterations", iterations);
 }
 
-/* Condition 1e4 in 30 variables. Without bounds the step is that of the two-loop recursion (Nocedal and Wright
- * 2006, algorithm 7.4), here with 10 pairs: after 12 steps of length 1 that leads to the value below. */
+/* Condition 1e4 in 30 variables. Without bounds the step is that of the two-loop recursion (Nocedal and
+ * Wright 2006, algorithm 7.4), here with 10 pairs: 12 steps of length 1 lead to the value below. */
 static tn_status stiff(void *context, const double *x, double *g, double *value) {
   (void)context;
   *value = 0;

@@ -8,16 +8,16 @@
 
 TestSuite(refine_schedule, .timeout = 120);
 
-static const char head[] = "[pipeline]\nprecision = float64\nobservers =\nstages = %s\n"
-                           "[digits]\nuse = dataset.csv\nfile = " TN_SOURCE_ROOT
-                           "/examples/data/digits.csv.gz\nscale = 16\n"
-                           "[net]\nuse = model.mlp\nhidden = 16\ninit = he_normal\n"
-                           "[sgd]\nuse = optimizer.sgd\nlr = 0.1\nmomentum = 0.9\n"
-                           "[norms]\nuse = observer.gradient_norms\nfile = norms.csv\n"
-                           "[plan]\nuse = schedule.refined\nnorms = norms\n"
-                           "[first]\nuse = stage.supervised\ndata = digits\nmodel = net\n"
-                           "loss = loss.cross_entropy\noptimizer = sgd\nschedule = schedule.linear\n"
-                           "steps = 80\nobservers = norms\n%s";
+static const char head[] =
+    "[pipeline]\nprecision = float64\nobservers =\nstages = %s\n"
+    "[digits]\nuse = dataset.csv\nfile = " TN_SOURCE_ROOT "/examples/data/digits.csv.gz\nscale = 16\n"
+    "[net]\nuse = model.mlp\nhidden = 16\ninit = he_normal\n"
+    "[sgd]\nuse = optimizer.sgd\nlr = 0.1\nmomentum = 0.9\n"
+    "[norms]\nuse = observer.gradient_norms\nfile = norms.csv\n"
+    "[plan]\nuse = schedule.refined\nnorms = norms\n"
+    "[first]\nuse = stage.supervised\ndata = digits\nmodel = net\n"
+    "loss = loss.cross_entropy\noptimizer = sgd\nschedule = schedule.linear\n"
+    "steps = 80\nobservers = norms\n%s";
 
 /* Runs these stages of head and tail; the caller closes it. */
 static tn_pipeline *run(const char *stages, const char *tail, const char *directory) {
@@ -48,14 +48,16 @@ Test(refine_schedule, restart_begins_as_at_first) {
  * stay above the largest that passes. */
 Test(refine_schedule, norms_are_those_in_front_of_clipping) {
   int64_t count, clipped_count;
-  tn_pipeline *p = run("first, second", "[clip]\nuse = gradient.clip_norm\nmax_norm = 0.01\n"
-          "[second]\nbase = first\ngradient = clip\nrestart = yes\n",
-          NULL);
+  tn_pipeline *p = run("first, second",
+                       "[clip]\nuse = gradient.clip_norm\nmax_norm = 0.01\n"
+                       "[second]\nbase = first\ngradient = clip\nrestart = yes\n",
+                       NULL);
   const double *clipped = norms_in(p, NORM_L2, &clipped_count), *sums = norms_in(p, NORM_L1, &count);
   cr_assert(count == 80 && clipped_count == 80, "%d steps", (int)count);
   for (int t = 0; t < 80; t++) cr_assert(clipped[t] > 0.1 && sums[t] > clipped[t], "%g", clipped[t]);
   tn_pipeline_close(p);
-  p = run("first, second", "[decayed]\nbase = sgd\nweight_decay = 10\n[second]\nbase = first\noptimizer = decayed\nrestart = "
+  p = run("first, second",
+          "[decayed]\nbase = sgd\nweight_decay = 10\n[second]\nbase = first\noptimizer = decayed\nrestart = "
           "yes\nsteps = 1\n",
           NULL);
   const double decayed = norms_in(p, NORM_L2, &count)[0];
@@ -109,7 +111,8 @@ Test(refine_schedule, stage_does_what_two_stages_do) {
   EXPECT_NEAR(harness_result(p, "grid.refined"), refined, 0);
   EXPECT_NEAR(harness_result(p, "grid.refined_rate"), 1, 0);
   EXPECT_NEAR(harness_result(p, "grid.collapsed"), 0, 0);
-  cr_assert(harness_result(p, "grid.linear") != refined && harness_result(p, "grid.constant") != harness_result(p, "grid.linear"));
+  cr_assert(harness_result(p, "grid.linear") != refined &&
+            harness_result(p, "grid.constant") != harness_result(p, "grid.linear"));
   tn_pipeline_close(p);
 }
 
