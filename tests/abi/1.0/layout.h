@@ -11,6 +11,7 @@
 #include <tenon/environment.h>
 #include <tenon/expression.h>
 #include <tenon/gradient.h>
+#include <tenon/kappa.h>
 #include <tenon/linalg.h>
 #include <tenon/log.h>
 #include <tenon/loss.h>
@@ -441,6 +442,27 @@ _Static_assert(offsetof(tn_init, reserved) == 4 && sizeof(((tn_init *)0)->reserv
 _Static_assert(offsetof(tn_integers, count) == 8 && sizeof(((tn_integers *)0)->count) == 4, "tn_integers.count");
 _Static_assert(sizeof(tn_integers) >= 16, "tn_integers");
 _Static_assert(offsetof(tn_integers, items) == 0 && sizeof(((tn_integers *)0)->items) == 8, "tn_integers.items");
+_Static_assert(offsetof(tn_kappa, conjugate) == 24 && sizeof(((tn_kappa *)0)->conjugate) == 8, "tn_kappa.conjugate");
+_Static_assert(sizeof(tn_kappa) >= 64, "tn_kappa");
+_Static_assert(offsetof(tn_kappa, conjugate_gradient) == 32 && sizeof(((tn_kappa *)0)->conjugate_gradient) == 8, "tn_kappa.conjugate_gradient");
+_Static_assert(offsetof(tn_kappa, constraints) == 56 && sizeof(((tn_kappa *)0)->constraints) == 8, "tn_kappa.constraints");
+_Static_assert(offsetof(tn_kappa, gradient) == 16 && sizeof(((tn_kappa *)0)->gradient) == 8, "tn_kappa.gradient");
+_Static_assert(offsetof(tn_kappa, norm) == 40 && sizeof(((tn_kappa *)0)->norm) == 8, "tn_kappa.norm");
+_Static_assert(offsetof(tn_kappa, project) == 48 && sizeof(((tn_kappa *)0)->project) == 8, "tn_kappa.project");
+_Static_assert(offsetof(tn_kappa, size) == 0 && sizeof(((tn_kappa *)0)->size) == 4, "tn_kappa.size");
+_Static_assert(offsetof(tn_kappa, value) == 8 && sizeof(((tn_kappa *)0)->value) == 8, "tn_kappa.value");
+_Static_assert(offsetof(tn_kappa_state, average) == 56 && sizeof(((tn_kappa_state *)0)->average) == 8, "tn_kappa_state.average");
+_Static_assert(sizeof(tn_kappa_state) >= 72, "tn_kappa_state");
+_Static_assert(offsetof(tn_kappa_state, beta1) == 24 && sizeof(((tn_kappa_state *)0)->beta1) == 8, "tn_kappa_state.beta1");
+_Static_assert(offsetof(tn_kappa_state, beta2) == 32 && sizeof(((tn_kappa_state *)0)->beta2) == 8, "tn_kappa_state.beta2");
+_Static_assert(offsetof(tn_kappa_state, decay) == 40 && sizeof(((tn_kappa_state *)0)->decay) == 8, "tn_kappa_state.decay");
+_Static_assert(offsetof(tn_kappa_state, global) == 5 && sizeof(((tn_kappa_state *)0)->global) == 1, "tn_kappa_state.global");
+_Static_assert(offsetof(tn_kappa_state, implicit) == 4 && sizeof(((tn_kappa_state *)0)->implicit) == 1, "tn_kappa_state.implicit");
+_Static_assert(offsetof(tn_kappa_state, lr) == 16 && sizeof(((tn_kappa_state *)0)->lr) == 8, "tn_kappa_state.lr");
+_Static_assert(offsetof(tn_kappa_state, mixture) == 64 && sizeof(((tn_kappa_state *)0)->mixture) == 8, "tn_kappa_state.mixture");
+_Static_assert(offsetof(tn_kappa_state, remaining) == 48 && sizeof(((tn_kappa_state *)0)->remaining) == 8, "tn_kappa_state.remaining");
+_Static_assert(offsetof(tn_kappa_state, size) == 0 && sizeof(((tn_kappa_state *)0)->size) == 4, "tn_kappa_state.size");
+_Static_assert(offsetof(tn_kappa_state, step) == 8 && sizeof(((tn_kappa_state *)0)->step) == 8, "tn_kappa_state.step");
 _Static_assert(offsetof(tn_kernel, f32) == 8 && sizeof(((tn_kernel *)0)->f32) == 24, "tn_kernel.f32");
 _Static_assert(sizeof(tn_kernel) >= 56, "tn_kernel");
 _Static_assert(offsetof(tn_kernel, f64) == 32 && sizeof(((tn_kernel *)0)->f64) == 24, "tn_kernel.f64");
@@ -555,8 +577,12 @@ _Static_assert(offsetof(tn_optimizer, final_params) == 32 && sizeof(((tn_optimiz
 _Static_assert(offsetof(tn_optimizer, learning_rate) == 24 && sizeof(((tn_optimizer *)0)->learning_rate) == 8, "tn_optimizer.learning_rate");
 _Static_assert(offsetof(tn_optimizer, size) == 0 && sizeof(((tn_optimizer *)0)->size) == 4, "tn_optimizer.size");
 _Static_assert(offsetof(tn_optimizer, step) == 16 && sizeof(((tn_optimizer *)0)->step) == 8, "tn_optimizer.step");
+_Static_assert(offsetof(tn_optimizer_kappa, describe) == 8 && sizeof(((tn_optimizer_kappa *)0)->describe) == 8, "tn_optimizer_kappa.describe");
+_Static_assert(sizeof(tn_optimizer_kappa) >= 24, "tn_optimizer_kappa");
+_Static_assert(offsetof(tn_optimizer_kappa, kappa) == 16 && sizeof(((tn_optimizer_kappa *)0)->kappa) == 8, "tn_optimizer_kappa.kappa");
+_Static_assert(offsetof(tn_optimizer_kappa, size) == 0 && sizeof(((tn_optimizer_kappa *)0)->size) == 4, "tn_optimizer_kappa.size");
 _Static_assert(offsetof(tn_optimizer_step, closure) == 48 && sizeof(((tn_optimizer_step *)0)->closure) == 8, "tn_optimizer_step.closure");
-_Static_assert(sizeof(tn_optimizer_step) >= 56, "tn_optimizer_step");
+_Static_assert(sizeof(tn_optimizer_step) >= 64, "tn_optimizer_step");
 _Static_assert(offsetof(tn_optimizer_step, gradient) == 16 && sizeof(((tn_optimizer_step *)0)->gradient) == 8, "tn_optimizer_step.gradient");
 _Static_assert(offsetof(tn_optimizer_step, loss) == 24 && sizeof(((tn_optimizer_step *)0)->loss) == 8, "tn_optimizer_step.loss");
 _Static_assert(offsetof(tn_optimizer_step, params) == 8 && sizeof(((tn_optimizer_step *)0)->params) == 8, "tn_optimizer_step.params");
@@ -564,6 +590,7 @@ _Static_assert(offsetof(tn_optimizer_step, reserved) == 4 && sizeof(((tn_optimiz
 _Static_assert(offsetof(tn_optimizer_step, schedule) == 32 && sizeof(((tn_optimizer_step *)0)->schedule) == 8, "tn_optimizer_step.schedule");
 _Static_assert(offsetof(tn_optimizer_step, size) == 0 && sizeof(((tn_optimizer_step *)0)->size) == 4, "tn_optimizer_step.size");
 _Static_assert(offsetof(tn_optimizer_step, step) == 40 && sizeof(((tn_optimizer_step *)0)->step) == 8, "tn_optimizer_step.step");
+_Static_assert(offsetof(tn_optimizer_step, steps) == 56 && sizeof(((tn_optimizer_step *)0)->steps) == 8, "tn_optimizer_step.steps");
 _Static_assert(offsetof(tn_param, choices) == 48 && sizeof(((tn_param *)0)->choices) == 8, "tn_param.choices");
 _Static_assert(sizeof(tn_param) >= 80, "tn_param");
 _Static_assert(offsetof(tn_param, doc) == 72 && sizeof(((tn_param *)0)->doc) == 8, "tn_param.doc");
@@ -610,10 +637,11 @@ _Static_assert(offsetof(tn_params_service, select) == 200 && sizeof(((tn_params_
 _Static_assert(offsetof(tn_params_service, size) == 0 && sizeof(((tn_params_service *)0)->size) == 4, "tn_params_service.size");
 _Static_assert(offsetof(tn_params_service, tensor) == 16 && sizeof(((tn_params_service *)0)->tensor) == 8, "tn_params_service.tensor");
 _Static_assert(offsetof(tn_pipeline_service, artifact) == 96 && sizeof(((tn_pipeline_service *)0)->artifact) == 8, "tn_pipeline_service.artifact");
-_Static_assert(sizeof(tn_pipeline_service) >= 120, "tn_pipeline_service");
+_Static_assert(sizeof(tn_pipeline_service) >= 136, "tn_pipeline_service");
 _Static_assert(offsetof(tn_pipeline_service, declare) == 8 && sizeof(((tn_pipeline_service *)0)->declare) == 8, "tn_pipeline_service.declare");
 _Static_assert(offsetof(tn_pipeline_service, declare_later) == 104 && sizeof(((tn_pipeline_service *)0)->declare_later) == 8, "tn_pipeline_service.declare_later");
 _Static_assert(offsetof(tn_pipeline_service, directory) == 48 && sizeof(((tn_pipeline_service *)0)->directory) == 8, "tn_pipeline_service.directory");
+_Static_assert(offsetof(tn_pipeline_service, initialise) == 120 && sizeof(((tn_pipeline_service *)0)->initialise) == 8, "tn_pipeline_service.initialise");
 _Static_assert(offsetof(tn_pipeline_service, instantiate) == 24 && sizeof(((tn_pipeline_service *)0)->instantiate) == 8, "tn_pipeline_service.instantiate");
 _Static_assert(offsetof(tn_pipeline_service, parallel) == 112 && sizeof(((tn_pipeline_service *)0)->parallel) == 8, "tn_pipeline_service.parallel");
 _Static_assert(offsetof(tn_pipeline_service, parameters) == 16 && sizeof(((tn_pipeline_service *)0)->parameters) == 8, "tn_pipeline_service.parameters");
@@ -625,6 +653,7 @@ _Static_assert(offsetof(tn_pipeline_service, seed) == 32 && sizeof(((tn_pipeline
 _Static_assert(offsetof(tn_pipeline_service, size) == 0 && sizeof(((tn_pipeline_service *)0)->size) == 4, "tn_pipeline_service.size");
 _Static_assert(offsetof(tn_pipeline_service, smoke) == 56 && sizeof(((tn_pipeline_service *)0)->smoke) == 8, "tn_pipeline_service.smoke");
 _Static_assert(offsetof(tn_pipeline_service, text) == 72 && sizeof(((tn_pipeline_service *)0)->text) == 8, "tn_pipeline_service.text");
+_Static_assert(offsetof(tn_pipeline_service, use_seed) == 128 && sizeof(((tn_pipeline_service *)0)->use_seed) == 8, "tn_pipeline_service.use_seed");
 _Static_assert(offsetof(tn_plugin, abi_major) == 4 && sizeof(((tn_plugin *)0)->abi_major) == 2, "tn_plugin.abi_major");
 _Static_assert(sizeof(tn_plugin) >= 64, "tn_plugin");
 _Static_assert(offsetof(tn_plugin, abi_minor) == 6 && sizeof(((tn_plugin *)0)->abi_minor) == 2, "tn_plugin.abi_minor");
