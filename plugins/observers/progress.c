@@ -211,7 +211,8 @@ static tn_status progress_event(void *self, const tn_event *event) {
     p->at = (tn_progress){.size = sizeof p->at};
     break;
   case TN_EVENT_STEP: keep_figures(p, event); break;
-  case TN_EVENT_RESULT: return keep_result(p, event);
+  case TN_EVENT_RESULT:
+  case TN_EVENT_COST: return keep_result(p, event);
   case TN_EVENT_STAGE_END: show(p, now(), true); break;
   case TN_EVENT_RUN_END:
     if (p->drawn) putchar('\n');

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
 /* Lion-K (Chen et al. 2023, Lion Secretly Solves Constrained Optimization), the family of optimizers that a
- * convex function K names. With weight decay lambda it minimises f(w) + K*(lambda w) / lambda. c <- beta1 m +
- * (1 - beta1) g w <- w - lr (-grad K(-c) + lambda w)                   explicit decay w <- (w + lr grad
- * K(-c)) / (1 + lr lambda)             implicit decay: lambda acts on the new w m <- beta2 m + (1 - beta2) g
+ * convex function K names. With weight decay lambda it minimises f(w) + K*(lambda w) / lambda.
+ *
+ *   c <- beta1 m + (1 - beta1) g
+ *   w <- w - lr (-grad K(-c) + lambda w)               explicit decay, or
+ *   w <- (w + lr grad K(-c)) / (1 + lr lambda)         implicit: lambda acts on the new w
+ *   m <- beta2 m + (1 - beta2) g
+ *
  * m averages gradients as in Lion; the paper's m is its negative, and -c is the paper's m tilde. With K = l1
  * and explicit decay this is optimizer.lion, operation by operation.
  *
  * K is taken of each tensor, or (scope = global) of all tensors with decay as one vector, and of those
- * without. nesterov = no: beta1 = beta2, so c is the new m; nesterov = yes: beta1 = beta2^2, so that c =
- * beta2 m' + (1 - beta2) g with the new m', Nesterov's momentum. */
+ * without. nesterov = no: beta1 = beta2, so c is the new m; nesterov = yes: beta1 = beta2^2, so that
+ * c = beta2 m' + (1 - beta2) g with the new m', Nesterov's momentum. */
 #include "../kappas/blocks.h"
 #include <tenon/optimizer.h>
 

@@ -9,8 +9,8 @@
  *   write    write, pwrite, fwrite, fflush, fclose, fsync, rename, ftruncate: ENOSPC
  *   short    write, pwrite and fwrite take half of what they were given
  *
- * Calls by libraries that end the process when they get no memory, by their own design, are let through: OpenMP,
- * OpenBLAS, the dynamic linker, the compiler's runtime. */
+ * Calls by libraries that end the process when they get no memory are let through: OpenMP,
+ * OpenBLAS, OpenSSL, the dynamic linker, the compiler's runtime. */
 #define _GNU_SOURCE 1
 #include <dirent.h>
 #include <dlfcn.h>
@@ -53,7 +53,8 @@ __attribute__((constructor)) static void begin(void) {
 }
 
 static bool let_through(const void *caller) {
-  static const char *const names[] = {"libgomp", "libopenblas", "ld-linux", "libstdc++", "libgcc"};
+  static const char *const names[] = {"libgomp",   "libopenblas", "ld-linux",
+                                      "libstdc++", "libgcc",      "libcrypto"};
   Dl_info info;
   bool through = false;
   inside = true;
@@ -74,6 +75,8 @@ static bool fails(call_class class, const void *caller) {
   return n == wanted || (on && n > wanted);
 }
 #define CALLER __builtin_return_address(0)
+
+#pragma GCC visibility push(default)
 
 void *malloc(size_t bytes) {
   if (fails(MEMORY, CALLER)) return errno = ENOMEM, NULL;
@@ -99,11 +102,11 @@ int posix_memalign(void **memory, size_t alignment, size_t bytes) {
 }
 
 /* The function that this one hides. */
-#define NEXT(name) ((__typeof__(&name))next(#name))
-static void *next(const char *name) {
+#define NEXT(name) (*(__typeof__(&name) *)next(#name, &(void *){NULL}))
+static void *next(const char *name, void **found) {
   const bool former = inside;
   inside = true;
-  void *found = dlsym(RTLD_NEXT, name);
+  *found = dlsym(RTLD_NEXT, name);
   inside = former;
   return found;
 }
@@ -150,7 +153,8 @@ ssize_t pwrite(int descriptor, const void *data, size_t bytes, off_t offset) {
 }
 size_t fwrite(const void *data, size_t size, size_t count, FILE *file) {
   if (is_file(fileno(file)) && fails(WRITE, CALLER)) return errno = ENOSPC, (size_t)0;
-  if (count > 1 && is_file(fileno(file)) && fails(SHORT, CALLER)) return errno = ENOSPC, NEXT(fwrite)(data, size, count / 2, file);
+  if (count > 1 && is_file(fileno(file)) && fails(SHORT, CALLER))
+    return errno = ENOSPC, NEXT(fwrite)(data, size, count / 2, file);
   return NEXT(fwrite)(data, size, count, file);
 }
 int fflush(FILE *file) {
@@ -174,3 +178,5 @@ int ftruncate(int descriptor, off_t bytes) {
   if (fails(WRITE, CALLER)) return errno = ENOSPC, -1;
   return (int)syscall(SYS_ftruncate, descriptor, bytes);
 }
+
+#pragma GCC visibility pop

@@ -83,6 +83,7 @@ _Static_assert(TN_ERROR_SHAPE == -2, "TN_ERROR_SHAPE");
 _Static_assert(TN_EUCLIDEAN == 1, "TN_EUCLIDEAN");
 _Static_assert(TN_EVALUATE == 1, "TN_EVALUATE");
 _Static_assert(TN_EVENT_BARS == 15, "TN_EVENT_BARS");
+_Static_assert(TN_EVENT_COST == 16, "TN_EVENT_COST");
 _Static_assert(TN_EVENT_GRAPH == 10, "TN_EVENT_GRAPH");
 _Static_assert(TN_EVENT_HISTOGRAM == 12, "TN_EVENT_HISTOGRAM");
 _Static_assert(TN_EVENT_IMAGES == 9, "TN_EVENT_IMAGES");
