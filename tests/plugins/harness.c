@@ -139,7 +139,10 @@ static void take_value(tn_metric_sink *head, const char *name, double value) {
 }
 double harness_figure(const tn_component *metric, const char *name) {
   sink s = {{sizeof s.head, take_value}, name, NAN};
-  cr_assert(tn_metric_values(metric, &s.head) >= 0, "%s", harness_failure());
+  const tn_metric_probe probe = {.size = sizeof probe};
+  const tn_status status = tn_metric_probes(metric) ? tn_metric_measure(metric, &probe, &s.head)
+                                                    : tn_metric_values(metric, &s.head);
+  cr_assert(status >= 0, "%s", harness_failure());
   return s.value;
 }
 

@@ -614,7 +614,7 @@ _Static_assert(sizeof(tn_optimizer_kappa) >= 24, "tn_optimizer_kappa");
 _Static_assert(offsetof(tn_optimizer_kappa, kappa) == 16 && sizeof(((tn_optimizer_kappa *)0)->kappa) == 8, "tn_optimizer_kappa.kappa");
 _Static_assert(offsetof(tn_optimizer_kappa, size) == 0 && sizeof(((tn_optimizer_kappa *)0)->size) == 4, "tn_optimizer_kappa.size");
 _Static_assert(offsetof(tn_optimizer_step, closure) == 48 && sizeof(((tn_optimizer_step *)0)->closure) == 8, "tn_optimizer_step.closure");
-_Static_assert(sizeof(tn_optimizer_step) >= 56, "tn_optimizer_step");
+_Static_assert(sizeof(tn_optimizer_step) >= 64, "tn_optimizer_step");
 _Static_assert(offsetof(tn_optimizer_step, gradient) == 16 && sizeof(((tn_optimizer_step *)0)->gradient) == 8, "tn_optimizer_step.gradient");
 _Static_assert(offsetof(tn_optimizer_step, loss) == 24 && sizeof(((tn_optimizer_step *)0)->loss) == 8, "tn_optimizer_step.loss");
 _Static_assert(offsetof(tn_optimizer_step, params) == 8 && sizeof(((tn_optimizer_step *)0)->params) == 8, "tn_optimizer_step.params");
@@ -622,6 +622,7 @@ _Static_assert(offsetof(tn_optimizer_step, reserved) == 4 && sizeof(((tn_optimiz
 _Static_assert(offsetof(tn_optimizer_step, schedule) == 32 && sizeof(((tn_optimizer_step *)0)->schedule) == 8, "tn_optimizer_step.schedule");
 _Static_assert(offsetof(tn_optimizer_step, size) == 0 && sizeof(((tn_optimizer_step *)0)->size) == 4, "tn_optimizer_step.size");
 _Static_assert(offsetof(tn_optimizer_step, step) == 40 && sizeof(((tn_optimizer_step *)0)->step) == 8, "tn_optimizer_step.step");
+_Static_assert(offsetof(tn_optimizer_step, steps) == 56 && sizeof(((tn_optimizer_step *)0)->steps) == 8, "tn_optimizer_step.steps");
 _Static_assert(offsetof(tn_param, choices) == 48 && sizeof(((tn_param *)0)->choices) == 8, "tn_param.choices");
 _Static_assert(sizeof(tn_param) >= 80, "tn_param");
 _Static_assert(offsetof(tn_param, doc) == 72 && sizeof(((tn_param *)0)->doc) == 8, "tn_param.doc");
@@ -668,10 +669,11 @@ _Static_assert(offsetof(tn_params_service, select) == 200 && sizeof(((tn_params_
 _Static_assert(offsetof(tn_params_service, size) == 0 && sizeof(((tn_params_service *)0)->size) == 4, "tn_params_service.size");
 _Static_assert(offsetof(tn_params_service, tensor) == 16 && sizeof(((tn_params_service *)0)->tensor) == 8, "tn_params_service.tensor");
 _Static_assert(offsetof(tn_pipeline_service, artifact) == 96 && sizeof(((tn_pipeline_service *)0)->artifact) == 8, "tn_pipeline_service.artifact");
-_Static_assert(sizeof(tn_pipeline_service) >= 120, "tn_pipeline_service");
+_Static_assert(sizeof(tn_pipeline_service) >= 136, "tn_pipeline_service");
 _Static_assert(offsetof(tn_pipeline_service, declare) == 8 && sizeof(((tn_pipeline_service *)0)->declare) == 8, "tn_pipeline_service.declare");
 _Static_assert(offsetof(tn_pipeline_service, declare_later) == 104 && sizeof(((tn_pipeline_service *)0)->declare_later) == 8, "tn_pipeline_service.declare_later");
 _Static_assert(offsetof(tn_pipeline_service, directory) == 48 && sizeof(((tn_pipeline_service *)0)->directory) == 8, "tn_pipeline_service.directory");
+_Static_assert(offsetof(tn_pipeline_service, initialise) == 120 && sizeof(((tn_pipeline_service *)0)->initialise) == 8, "tn_pipeline_service.initialise");
 _Static_assert(offsetof(tn_pipeline_service, instantiate) == 24 && sizeof(((tn_pipeline_service *)0)->instantiate) == 8, "tn_pipeline_service.instantiate");
 _Static_assert(offsetof(tn_pipeline_service, parallel) == 112 && sizeof(((tn_pipeline_service *)0)->parallel) == 8, "tn_pipeline_service.parallel");
 _Static_assert(offsetof(tn_pipeline_service, parameters) == 16 && sizeof(((tn_pipeline_service *)0)->parameters) == 8, "tn_pipeline_service.parameters");
@@ -683,6 +685,7 @@ _Static_assert(offsetof(tn_pipeline_service, seed) == 32 && sizeof(((tn_pipeline
 _Static_assert(offsetof(tn_pipeline_service, size) == 0 && sizeof(((tn_pipeline_service *)0)->size) == 4, "tn_pipeline_service.size");
 _Static_assert(offsetof(tn_pipeline_service, smoke) == 56 && sizeof(((tn_pipeline_service *)0)->smoke) == 8, "tn_pipeline_service.smoke");
 _Static_assert(offsetof(tn_pipeline_service, text) == 72 && sizeof(((tn_pipeline_service *)0)->text) == 8, "tn_pipeline_service.text");
+_Static_assert(offsetof(tn_pipeline_service, use_seed) == 128 && sizeof(((tn_pipeline_service *)0)->use_seed) == 8, "tn_pipeline_service.use_seed");
 _Static_assert(offsetof(tn_plugin, abi_major) == 4 && sizeof(((tn_plugin *)0)->abi_major) == 2, "tn_plugin.abi_major");
 _Static_assert(sizeof(tn_plugin) >= 64, "tn_plugin");
 _Static_assert(offsetof(tn_plugin, abi_minor) == 6 && sizeof(((tn_plugin *)0)->abi_minor) == 2, "tn_plugin.abi_minor");
