@@ -38,7 +38,7 @@ _tenon() {
   run | reproduce | check | graph)
     case $word in
     -*) COMPREPLY=($(compgen -W '--plugin --directory --smoke --quiet --profile --trap-nan --output -j --single --locked
-        --no-fork --help' -- "$word")) ;;
+        --no-fork --ranks --help' -- "$word")) ;;
     *)
       # After the file: section.key= of that file.
       local file=

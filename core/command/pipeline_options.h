@@ -12,6 +12,7 @@ typedef struct tn_command_options {
   tn_shared_options shared;
   const char *output; /* graph: --output */
   int64_t jobs;       /* run: -j; 0: not given */
+  int64_t ranks;      /* run: --ranks; 0: not given */
   bool single;        /* run: arms, axes and claims are ignored */
   const char *lock;   /* run: --locked */
   bool no_fork;       /* run: --no-fork */
@@ -22,7 +23,10 @@ typedef struct tn_command_options {
 int tn_command_parse(int argc, char **argv, const char *command, const char *help,
                      tn_command_options *options);
 
-/* The N of -j; false after printing what is wrong with it. */
-bool tn_command_jobs(const char *text, int64_t *jobs);
+/* The N of -j, or another option; false after printing what is wrong with it. */
+bool tn_command_jobs(const char *option, const char *text, int64_t *jobs);
+
+/* ranks.c: tenon run --ranks N. Becomes mpirun; returns an exit code if it cannot. */
+int tn_command_ranks(const tn_command_options *options, int argc, char **argv);
 
 #endif

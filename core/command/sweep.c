@@ -26,7 +26,7 @@ int tn_command_sweep(int argc, char **argv) {
     fputs("error: tenon sweep needs the directory of a sweep; `tenon sweep --help` says more\n", stderr);
     return TN_EXIT_USAGE;
   }
-  if (jobs && !tn_command_jobs(jobs, &o.jobs)) return TN_EXIT_USAGE;
+  if (jobs && !tn_command_jobs("-j", jobs, &o.jobs)) return TN_EXIT_USAGE;
   tn_sweep_start start;
   tn_error error = {0};
   if (tn_sweep_file_read(arguments.words[0], &start, &error) < 0) return tn_command_error(&error, false);

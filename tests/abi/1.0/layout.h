@@ -296,8 +296,10 @@ _Static_assert(offsetof(tn_comm_service, ranks) == 16 && sizeof(((tn_comm_servic
 _Static_assert(offsetof(tn_comm_service, size) == 0 && sizeof(((tn_comm_service *)0)->size) == 4, "tn_comm_service.size");
 _Static_assert(offsetof(tn_comm_service, sum) == 24 && sizeof(((tn_comm_service *)0)->sum) == 8, "tn_comm_service.sum");
 _Static_assert(offsetof(tn_comm_service, sum_params) == 32 && sizeof(((tn_comm_service *)0)->sum_params) == 8, "tn_comm_service.sum_params");
+_Static_assert(offsetof(tn_communicator, abort) == 72 && sizeof(((tn_communicator *)0)->abort) == 8, "tn_communicator.abort");
+_Static_assert(sizeof(tn_communicator) >= 80, "tn_communicator");
 _Static_assert(offsetof(tn_communicator, all_gather) == 24 && sizeof(((tn_communicator *)0)->all_gather) == 8, "tn_communicator.all_gather");
-_Static_assert(sizeof(tn_communicator) >= 64, "tn_communicator");
+_Static_assert(offsetof(tn_communicator, all_to_all) == 64 && sizeof(((tn_communicator *)0)->all_to_all) == 8, "tn_communicator.all_to_all");
 _Static_assert(offsetof(tn_communicator, barrier) == 40 && sizeof(((tn_communicator *)0)->barrier) == 8, "tn_communicator.barrier");
 _Static_assert(offsetof(tn_communicator, broadcast) == 32 && sizeof(((tn_communicator *)0)->broadcast) == 8, "tn_communicator.broadcast");
 _Static_assert(offsetof(tn_communicator, rank) == 8 && sizeof(((tn_communicator *)0)->rank) == 8, "tn_communicator.rank");
