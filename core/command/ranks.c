@@ -5,6 +5,7 @@
 #include "core/config/memory.h"
 #include "core/pipeline/directory.h"
 #include "core/pipeline/places.h"
+#include "core/sweep/script.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,18 +48,12 @@ static bool names_communicator(const tn_pipeline_options *o) {
   return named;
 }
 
-/* What Open MPI is told; another MPI's mpirun does not look at it. A name given already wins. */
-static void set_environment(int64_t ranks) {
+/* Unless it is set, a rank's share of the processors. */
+static void set_threads(int64_t ranks) {
   char threads[24];
   const long processors = sysconf(_SC_NPROCESSORS_ONLN);
   snprintf(threads, sizeof threads, "%lld", (long long)(processors > ranks ? processors / ranks : 1));
   setenv("OMP_NUM_THREADS", threads, 0);
-  setenv("OMPI_MCA_orte_execute_quiet", "1", 0);           /* the failing rank has said it */
-  setenv("OMPI_MCA_rmaps_base_oversubscribe", "1", 0);     /* more ranks than processors */
-  setenv("OMPI_MCA_hwloc_base_binding_policy", "none", 0); /* a rank has threads */
-  if (geteuid() != 0) return;
-  setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 0);
-  setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 0);
 }
 
 int tn_command_ranks(const tn_command_options *o, int argc, char **argv) {
@@ -95,7 +90,8 @@ int tn_command_ranks(const tn_command_options *o, int argc, char **argv) {
     words[n++] = directory;
   }
   if (!names_communicator(&o->pipeline)) words[n++] = "pipeline.communicator=mpi";
-  set_environment(o->ranks);
+  set_threads(o->ranks);
+  tn_mpirun_environment();
   fflush(NULL);
   execvp(words[0], (char *const *)(uintptr_t)words);
   fprintf(stderr, "error: --ranks needs mpirun: %s\n", strerror(errno));

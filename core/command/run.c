@@ -30,6 +30,7 @@ static const char help[] =
     "DIR/cells.\n"
     "With --directory a sweep that was stopped goes on.\n\n"
     "  -j N             N cells at a time\n"
+    "  --launcher NAME  where they run: local (default), mpi (the ranks of an mpirun), slurm (a job each)\n"
     "  --single         no sweep: the file's own keys, without arms and claims\n";
 
 /* The claims of the file, if it makes any. */
