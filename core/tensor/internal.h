@@ -108,6 +108,8 @@ typedef struct tn_thread {
   int64_t live_tensors;
   pthread_t owner;
   struct tn_thread *next;
+  char shape_texts[8][192]; /* for messages, in turn */
+  uint32_t shape_turn;
 } tn_thread;
 
 struct tn_engine {

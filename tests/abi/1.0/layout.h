@@ -305,8 +305,10 @@ _Static_assert(offsetof(tn_comm_service, ranks) == 16 && sizeof(((tn_comm_servic
 _Static_assert(offsetof(tn_comm_service, size) == 0 && sizeof(((tn_comm_service *)0)->size) == 4, "tn_comm_service.size");
 _Static_assert(offsetof(tn_comm_service, sum) == 24 && sizeof(((tn_comm_service *)0)->sum) == 8, "tn_comm_service.sum");
 _Static_assert(offsetof(tn_comm_service, sum_params) == 32 && sizeof(((tn_comm_service *)0)->sum_params) == 8, "tn_comm_service.sum_params");
+_Static_assert(offsetof(tn_communicator, abort) == 72 && sizeof(((tn_communicator *)0)->abort) == 8, "tn_communicator.abort");
+_Static_assert(sizeof(tn_communicator) >= 80, "tn_communicator");
 _Static_assert(offsetof(tn_communicator, all_gather) == 24 && sizeof(((tn_communicator *)0)->all_gather) == 8, "tn_communicator.all_gather");
-_Static_assert(sizeof(tn_communicator) >= 64, "tn_communicator");
+_Static_assert(offsetof(tn_communicator, all_to_all) == 64 && sizeof(((tn_communicator *)0)->all_to_all) == 8, "tn_communicator.all_to_all");
 _Static_assert(offsetof(tn_communicator, barrier) == 40 && sizeof(((tn_communicator *)0)->barrier) == 8, "tn_communicator.barrier");
 _Static_assert(offsetof(tn_communicator, broadcast) == 32 && sizeof(((tn_communicator *)0)->broadcast) == 8, "tn_communicator.broadcast");
 _Static_assert(offsetof(tn_communicator, rank) == 8 && sizeof(((tn_communicator *)0)->rank) == 8, "tn_communicator.rank");
@@ -375,6 +377,13 @@ _Static_assert(offsetof(tn_dl_type, bits) == 1 && sizeof(((tn_dl_type *)0)->bits
 _Static_assert(sizeof(tn_dl_type) >= 4, "tn_dl_type");
 _Static_assert(offsetof(tn_dl_type, code) == 0 && sizeof(((tn_dl_type *)0)->code) == 1, "tn_dl_type.code");
 _Static_assert(offsetof(tn_dl_type, lanes) == 2 && sizeof(((tn_dl_type *)0)->lanes) == 2, "tn_dl_type.lanes");
+_Static_assert(offsetof(tn_embed_array, classes) == 72 && sizeof(((tn_embed_array *)0)->classes) == 8, "tn_embed_array.classes");
+_Static_assert(sizeof(tn_embed_array) >= 80, "tn_embed_array");
+_Static_assert(offsetof(tn_embed_array, gradient) == 64 && sizeof(((tn_embed_array *)0)->gradient) == 8, "tn_embed_array.gradient");
+_Static_assert(offsetof(tn_embed_array, name) == 8 && sizeof(((tn_embed_array *)0)->name) == 8, "tn_embed_array.name");
+_Static_assert(offsetof(tn_embed_array, reserved) == 4 && sizeof(((tn_embed_array *)0)->reserved) == 4, "tn_embed_array.reserved");
+_Static_assert(offsetof(tn_embed_array, size) == 0 && sizeof(((tn_embed_array *)0)->size) == 4, "tn_embed_array.size");
+_Static_assert(offsetof(tn_embed_array, value) == 16 && sizeof(((tn_embed_array *)0)->value) == 48, "tn_embed_array.value");
 _Static_assert(offsetof(tn_environment, describe) == 8 && sizeof(((tn_environment *)0)->describe) == 8, "tn_environment.describe");
 _Static_assert(sizeof(tn_environment) >= 88, "tn_environment");
 _Static_assert(offsetof(tn_environment, features) == 40 && sizeof(((tn_environment *)0)->features) == 8, "tn_environment.features");
