@@ -156,7 +156,7 @@ static const tn_class genotype_class = {
     .reference = "Liu, Simonyan and Yang 2018, DARTS: Differentiable Architecture Search",
     TN_CLASS_PARAMS(genotype_params),
     .instance_size = sizeof(struct genotype),
-    .vtable = &(const tn_observer){sizeof(tn_observer), genotype_event, NULL},
+    .vtable = &(const tn_observer){.size = sizeof(tn_observer), .event = genotype_event},
     .create = genotype_create,
     .destroy = genotype_destroy,
     .state = genotype_state};

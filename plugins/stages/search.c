@@ -10,6 +10,8 @@
 
 struct stage {
   const tn_component *data, *model, *loss, *optimizer, *schedule, *search;
+  tn_references watch;
+  int64_t watch_every;
   tn_references transforms, metrics;
   tn_count train, validation, batch;
   double epochs;
@@ -36,6 +38,9 @@ static const tn_param stage_params[] = {
     TN_REAL(struct stage, epochs, "0", 0, INFINITY,
             "passes over the training rows; 50 if `steps` is not given either"),
     TN_INTEGER(struct stage, steps, "0", 0, 1e15, "steps", "length in steps, instead of epochs"),
+    TN_REFERENCES(struct stage, watch, 0, TN_METRIC, "",
+                  "metrics that probe the supernet, such as alpha_balance, measured on the way, as curves"),
+    TN_INTEGER(struct stage, watch_every, "10", 1, 1e15, "steps", "how often"),
     TN_REFERENCES(struct stage, metrics, 0, TN_METRIC, "", "measured on the validation rows at the end"),
     TN_INTEGER(struct stage, evaluation_batch, "500", 1, 1 << 20, "rows", "rows a batch there"),
     TN_INTEGER(struct stage, derive_every, "0", 0, 1e15, "steps",
@@ -49,6 +54,9 @@ static tn_status stage_check(void *self) {
   if (!tn_extension(stage->model, TN_SUPERNET))
     return tn_fail(TN_ERROR_INVALID, "'%s' is no supernet: expected a model such as model.darts_supernet",
                    stage->model->name);
+  for (uint32_t m = 0; m < stage->watch.count; m++)
+    if (!tn_metric_probes(stage->watch.items[m]))
+      return tn_fail(TN_ERROR_INVALID, "watch: '%s' does not probe a model", stage->watch.items[m]->name);
   tn_spec *own;
   const tn_spec *fields;
   tn_status status = pass_declare_data(stage->data, &stage->transforms, &own, &fields);
@@ -203,6 +211,35 @@ static tn_status stage_end(void *self) {
   return status;
 }
 
+/* What `watch` finds in the supernet now, as a point on curves. */
+static tn_status watch(const struct stage *stage, const tn_progress *progress) {
+  const tn_metric_probe probe = {.size = sizeof probe,
+                                 .model = stage->model,
+                                 .params = tn_parameters(stage->model),
+                                 .loss = stage->loss,
+                                 .data = stage->data,
+                                 .transforms = &stage->transforms,
+                                 .subject = stage->search,
+                                 .rows = stage->setting.validation_rows,
+                                 .row_count = stage->setting.validation_count};
+  struct figures figures;
+  figures_start(&figures);
+  tn_status status = TN_OK;
+  for (uint32_t m = 0; status >= 0 && m < stage->watch.count; m++)
+    status = tn_metric_measure(stage->watch.items[m], &probe, &figures.sink);
+  if (status >= 0 && figures.count > 0) tn_emit_step(progress, figures.values, figures.count);
+  return status;
+}
+static tn_status stage_step_watched(void *self) {
+  const struct stage *stage = self;
+  tn_progress progress;
+  stage_progress(self, &progress);
+  const tn_status status = stage_step(self);
+  if (status < 0 || (status != TN_DONE && progress.step % stage->watch_every != 0)) return status;
+  const tn_status watched = watch(stage, &progress);
+  return watched < 0 ? watched : status;
+}
+
 static void stage_destroy(void *self) { tn_free(((struct stage *)self)->rows); }
 static tn_status stage_state(void *self, const tn_visitor *visitor) {
   return tn_visit_integer(visitor, "step", &((struct stage *)self)->step);
@@ -214,8 +251,9 @@ static const tn_class stage_class = {.size = sizeof(tn_class),
                                      .summary = "Searches an architecture in a supernet",
                                      TN_CLASS_PARAMS(stage_params),
                                      .instance_size = sizeof(struct stage),
-                                     .vtable = &(const tn_stage){sizeof(tn_stage), stage_check, stage_begin,
-                                                                 stage_step, stage_end, stage_progress},
+                                     .vtable =
+                                         &(const tn_stage){sizeof(tn_stage), stage_check, stage_begin,
+                                                           stage_step_watched, stage_end, stage_progress},
                                      .destroy = stage_destroy,
                                      .state = stage_state};
 TN_PLUGIN("stage_search", "1.0.0", "MIT", &stage_class)

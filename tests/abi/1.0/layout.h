@@ -5,12 +5,14 @@
 #include <tenon/comm.h>
 #include <tenon/communicator.h>
 #include <tenon/component.h>
+#include <tenon/cost.h>
 #include <tenon/data.h>
 #include <tenon/dataset.h>
 #include <tenon/embed.h>
 #include <tenon/environment.h>
 #include <tenon/expression.h>
 #include <tenon/gradient.h>
+#include <tenon/kappa.h>
 #include <tenon/linalg.h>
 #include <tenon/log.h>
 #include <tenon/loss.h>
@@ -23,6 +25,7 @@
 #include <tenon/pipeline.h>
 #include <tenon/plugin.h>
 #include <tenon/predictor.h>
+#include <tenon/preference.h>
 #include <tenon/problem.h>
 #include <tenon/random.h>
 #include <tenon/report.h>
@@ -35,6 +38,7 @@
 #include <tenon/stage.h>
 #include <tenon/supernet.h>
 #include <tenon/tensor.h>
+#include <tenon/trajectory.h>
 #include <tenon/transform.h>
 #include <tenon/weighting.h>
 _Static_assert(TN_ABS == 1, "TN_ABS");
@@ -55,6 +59,8 @@ _Static_assert(TN_BORDER_ZEROS == 0, "TN_BORDER_ZEROS");
 _Static_assert(TN_BUFFER == 3, "TN_BUFFER");
 _Static_assert(TN_CEIL == 29, "TN_CEIL");
 _Static_assert(TN_CLAMP == 35, "TN_CLAMP");
+_Static_assert(TN_CONDITION_TEMPERATURE == 2, "TN_CONDITION_TEMPERATURE");
+_Static_assert(TN_CONDITION_WEIGHTS == 1, "TN_CONDITION_WEIGHTS");
 _Static_assert(TN_COS == 12, "TN_COS");
 _Static_assert(TN_COSH == 18, "TN_COSH");
 _Static_assert(TN_COSINE == 2, "TN_COSINE");
@@ -104,6 +110,8 @@ _Static_assert(TN_F64 == 1, "TN_F64");
 _Static_assert(TN_FIXED == 2, "TN_FIXED");
 _Static_assert(TN_FLOAT == -1, "TN_FLOAT");
 _Static_assert(TN_FLOOR == 28, "TN_FLOOR");
+_Static_assert(TN_FLOW_ENTROPY == 2, "TN_FLOW_ENTROPY");
+_Static_assert(TN_FLOW_PARENTS == 1, "TN_FLOW_PARENTS");
 _Static_assert(TN_GE == 14, "TN_GE");
 _Static_assert(TN_GELU == 25, "TN_GELU");
 _Static_assert(TN_GELU_TANH == 26, "TN_GELU_TANH");
@@ -311,6 +319,9 @@ _Static_assert(sizeof(tn_conv) >= 56, "tn_conv");
 _Static_assert(offsetof(tn_conv, groups) == 48 && sizeof(((tn_conv *)0)->groups) == 8, "tn_conv.groups");
 _Static_assert(offsetof(tn_conv, padding) == 16 && sizeof(((tn_conv *)0)->padding) == 16, "tn_conv.padding");
 _Static_assert(offsetof(tn_conv, stride) == 0 && sizeof(((tn_conv *)0)->stride) == 16, "tn_conv.stride");
+_Static_assert(offsetof(tn_cost, macs) == 8 && sizeof(((tn_cost *)0)->macs) == 8, "tn_cost.macs");
+_Static_assert(sizeof(tn_cost) >= 16, "tn_cost");
+_Static_assert(offsetof(tn_cost, size) == 0 && sizeof(((tn_cost *)0)->size) == 4, "tn_cost.size");
 _Static_assert(offsetof(tn_count, fraction) == 8 && sizeof(((tn_count *)0)->fraction) == 8, "tn_count.fraction");
 _Static_assert(sizeof(tn_count) >= 16, "tn_count");
 _Static_assert(offsetof(tn_count, number) == 0 && sizeof(((tn_count *)0)->number) == 8, "tn_count.number");
@@ -385,6 +396,20 @@ _Static_assert(offsetof(tn_environment_info, objectives) == 4 && sizeof(((tn_env
 _Static_assert(offsetof(tn_environment_info, size) == 0 && sizeof(((tn_environment_info *)0)->size) == 4, "tn_environment_info.size");
 _Static_assert(offsetof(tn_environment_info, state_width) == 8 && sizeof(((tn_environment_info *)0)->state_width) == 8, "tn_environment_info.state_width");
 _Static_assert(offsetof(tn_environment_info, stop_action) == 48 && sizeof(((tn_environment_info *)0)->stop_action) == 8, "tn_environment_info.stop_action");
+_Static_assert(offsetof(tn_environment_pool, base) == 8 && sizeof(((tn_environment_pool *)0)->base) == 8, "tn_environment_pool.base");
+_Static_assert(sizeof(tn_environment_pool) >= 32, "tn_environment_pool");
+_Static_assert(offsetof(tn_environment_pool, objects) == 24 && sizeof(((tn_environment_pool *)0)->objects) == 8, "tn_environment_pool.objects");
+_Static_assert(offsetof(tn_environment_pool, reserved) == 4 && sizeof(((tn_environment_pool *)0)->reserved) == 4, "tn_environment_pool.reserved");
+_Static_assert(offsetof(tn_environment_pool, set) == 16 && sizeof(((tn_environment_pool *)0)->set) == 8, "tn_environment_pool.set");
+_Static_assert(offsetof(tn_environment_pool, size) == 0 && sizeof(((tn_environment_pool *)0)->size) == 4, "tn_environment_pool.size");
+_Static_assert(offsetof(tn_environment_spectrum, size) == 0 && sizeof(((tn_environment_spectrum *)0)->size) == 4, "tn_environment_spectrum.size");
+_Static_assert(sizeof(tn_environment_spectrum) >= 16, "tn_environment_spectrum");
+_Static_assert(offsetof(tn_environment_spectrum, spectrum) == 8 && sizeof(((tn_environment_spectrum *)0)->spectrum) == 8, "tn_environment_spectrum.spectrum");
+_Static_assert(offsetof(tn_environment_tokens, length) == 16 && sizeof(((tn_environment_tokens *)0)->length) == 8, "tn_environment_tokens.length");
+_Static_assert(sizeof(tn_environment_tokens) >= 32, "tn_environment_tokens");
+_Static_assert(offsetof(tn_environment_tokens, letters) == 8 && sizeof(((tn_environment_tokens *)0)->letters) == 8, "tn_environment_tokens.letters");
+_Static_assert(offsetof(tn_environment_tokens, size) == 0 && sizeof(((tn_environment_tokens *)0)->size) == 4, "tn_environment_tokens.size");
+_Static_assert(offsetof(tn_environment_tokens, tokens) == 24 && sizeof(((tn_environment_tokens *)0)->tokens) == 8, "tn_environment_tokens.tokens");
 _Static_assert(offsetof(tn_event, cells) == 136 && sizeof(((tn_event *)0)->cells) == 8, "tn_event.cells");
 _Static_assert(sizeof(tn_event) >= 176, "tn_event");
 _Static_assert(offsetof(tn_event, column_labels) == 128 && sizeof(((tn_event *)0)->column_labels) == 8, "tn_event.column_labels");
@@ -421,6 +446,10 @@ _Static_assert(offsetof(tn_field_spec, dtype) == 4 && sizeof(((tn_field_spec *)0
 _Static_assert(offsetof(tn_field_spec, ragged) == 88 && sizeof(((tn_field_spec *)0)->ragged) == 1, "tn_field_spec.ragged");
 _Static_assert(offsetof(tn_field_spec, shape) == 8 && sizeof(((tn_field_spec *)0)->shape) == 72, "tn_field_spec.shape");
 _Static_assert(offsetof(tn_field_spec, size) == 0 && sizeof(((tn_field_spec *)0)->size) == 4, "tn_field_spec.size");
+_Static_assert(offsetof(tn_flow_loss, log_z) == 8 && sizeof(((tn_flow_loss *)0)->log_z) == 8, "tn_flow_loss.log_z");
+_Static_assert(sizeof(tn_flow_loss) >= 16, "tn_flow_loss");
+_Static_assert(offsetof(tn_flow_loss, needs) == 4 && sizeof(((tn_flow_loss *)0)->needs) == 4, "tn_flow_loss.needs");
+_Static_assert(offsetof(tn_flow_loss, size) == 0 && sizeof(((tn_flow_loss *)0)->size) == 4, "tn_flow_loss.size");
 _Static_assert(offsetof(tn_genome, bytes) == 8 && sizeof(((tn_genome *)0)->bytes) == 8, "tn_genome.bytes");
 _Static_assert(sizeof(tn_genome) >= 16, "tn_genome");
 _Static_assert(offsetof(tn_genome, data) == 0 && sizeof(((tn_genome *)0)->data) == 8, "tn_genome.data");
@@ -442,6 +471,27 @@ _Static_assert(offsetof(tn_init, reserved) == 4 && sizeof(((tn_init *)0)->reserv
 _Static_assert(offsetof(tn_integers, count) == 8 && sizeof(((tn_integers *)0)->count) == 4, "tn_integers.count");
 _Static_assert(sizeof(tn_integers) >= 16, "tn_integers");
 _Static_assert(offsetof(tn_integers, items) == 0 && sizeof(((tn_integers *)0)->items) == 8, "tn_integers.items");
+_Static_assert(offsetof(tn_kappa, conjugate) == 24 && sizeof(((tn_kappa *)0)->conjugate) == 8, "tn_kappa.conjugate");
+_Static_assert(sizeof(tn_kappa) >= 64, "tn_kappa");
+_Static_assert(offsetof(tn_kappa, conjugate_gradient) == 32 && sizeof(((tn_kappa *)0)->conjugate_gradient) == 8, "tn_kappa.conjugate_gradient");
+_Static_assert(offsetof(tn_kappa, constraints) == 56 && sizeof(((tn_kappa *)0)->constraints) == 8, "tn_kappa.constraints");
+_Static_assert(offsetof(tn_kappa, gradient) == 16 && sizeof(((tn_kappa *)0)->gradient) == 8, "tn_kappa.gradient");
+_Static_assert(offsetof(tn_kappa, norm) == 40 && sizeof(((tn_kappa *)0)->norm) == 8, "tn_kappa.norm");
+_Static_assert(offsetof(tn_kappa, project) == 48 && sizeof(((tn_kappa *)0)->project) == 8, "tn_kappa.project");
+_Static_assert(offsetof(tn_kappa, size) == 0 && sizeof(((tn_kappa *)0)->size) == 4, "tn_kappa.size");
+_Static_assert(offsetof(tn_kappa, value) == 8 && sizeof(((tn_kappa *)0)->value) == 8, "tn_kappa.value");
+_Static_assert(offsetof(tn_kappa_state, average) == 56 && sizeof(((tn_kappa_state *)0)->average) == 8, "tn_kappa_state.average");
+_Static_assert(sizeof(tn_kappa_state) >= 72, "tn_kappa_state");
+_Static_assert(offsetof(tn_kappa_state, beta1) == 24 && sizeof(((tn_kappa_state *)0)->beta1) == 8, "tn_kappa_state.beta1");
+_Static_assert(offsetof(tn_kappa_state, beta2) == 32 && sizeof(((tn_kappa_state *)0)->beta2) == 8, "tn_kappa_state.beta2");
+_Static_assert(offsetof(tn_kappa_state, decay) == 40 && sizeof(((tn_kappa_state *)0)->decay) == 8, "tn_kappa_state.decay");
+_Static_assert(offsetof(tn_kappa_state, global) == 5 && sizeof(((tn_kappa_state *)0)->global) == 1, "tn_kappa_state.global");
+_Static_assert(offsetof(tn_kappa_state, implicit) == 4 && sizeof(((tn_kappa_state *)0)->implicit) == 1, "tn_kappa_state.implicit");
+_Static_assert(offsetof(tn_kappa_state, lr) == 16 && sizeof(((tn_kappa_state *)0)->lr) == 8, "tn_kappa_state.lr");
+_Static_assert(offsetof(tn_kappa_state, mixture) == 64 && sizeof(((tn_kappa_state *)0)->mixture) == 8, "tn_kappa_state.mixture");
+_Static_assert(offsetof(tn_kappa_state, remaining) == 48 && sizeof(((tn_kappa_state *)0)->remaining) == 8, "tn_kappa_state.remaining");
+_Static_assert(offsetof(tn_kappa_state, size) == 0 && sizeof(((tn_kappa_state *)0)->size) == 4, "tn_kappa_state.size");
+_Static_assert(offsetof(tn_kappa_state, step) == 8 && sizeof(((tn_kappa_state *)0)->step) == 8, "tn_kappa_state.step");
 _Static_assert(offsetof(tn_kernel, f32) == 8 && sizeof(((tn_kernel *)0)->f32) == 24, "tn_kernel.f32");
 _Static_assert(sizeof(tn_kernel) >= 56, "tn_kernel");
 _Static_assert(offsetof(tn_kernel, f64) == 32 && sizeof(((tn_kernel *)0)->f64) == 24, "tn_kernel.f64");
@@ -496,10 +546,11 @@ _Static_assert(offsetof(tn_metric, size) == 0 && sizeof(((tn_metric *)0)->size) 
 _Static_assert(offsetof(tn_metric, update) == 16 && sizeof(((tn_metric *)0)->update) == 8, "tn_metric.update");
 _Static_assert(offsetof(tn_metric, values) == 24 && sizeof(((tn_metric *)0)->values) == 8, "tn_metric.values");
 _Static_assert(offsetof(tn_metric_probe, data) == 32 && sizeof(((tn_metric_probe *)0)->data) == 8, "tn_metric_probe.data");
-_Static_assert(sizeof(tn_metric_probe) >= 72, "tn_metric_probe");
+_Static_assert(sizeof(tn_metric_probe) >= 80, "tn_metric_probe");
 _Static_assert(offsetof(tn_metric_probe, loss) == 24 && sizeof(((tn_metric_probe *)0)->loss) == 8, "tn_metric_probe.loss");
 _Static_assert(offsetof(tn_metric_probe, model) == 8 && sizeof(((tn_metric_probe *)0)->model) == 8, "tn_metric_probe.model");
 _Static_assert(offsetof(tn_metric_probe, params) == 16 && sizeof(((tn_metric_probe *)0)->params) == 8, "tn_metric_probe.params");
+_Static_assert(offsetof(tn_metric_probe, preference) == 72 && sizeof(((tn_metric_probe *)0)->preference) == 8, "tn_metric_probe.preference");
 _Static_assert(offsetof(tn_metric_probe, reserved) == 4 && sizeof(((tn_metric_probe *)0)->reserved) == 4, "tn_metric_probe.reserved");
 _Static_assert(offsetof(tn_metric_probe, row_count) == 64 && sizeof(((tn_metric_probe *)0)->row_count) == 8, "tn_metric_probe.row_count");
 _Static_assert(offsetof(tn_metric_probe, rows) == 56 && sizeof(((tn_metric_probe *)0)->rows) == 8, "tn_metric_probe.rows");
@@ -540,8 +591,16 @@ _Static_assert(offsetof(tn_nn_service, self_attention) == 136 && sizeof(((tn_nn_
 _Static_assert(offsetof(tn_nn_service, size) == 0 && sizeof(((tn_nn_service *)0)->size) == 4, "tn_nn_service.size");
 _Static_assert(offsetof(tn_nn_service, spectral_norm) == 88 && sizeof(((tn_nn_service *)0)->spectral_norm) == 8, "tn_nn_service.spectral_norm");
 _Static_assert(offsetof(tn_nn_service, weight_norm) == 80 && sizeof(((tn_nn_service *)0)->weight_norm) == 8, "tn_nn_service.weight_norm");
+_Static_assert(offsetof(tn_observation, gradient) == 16 && sizeof(((tn_observation *)0)->gradient) == 8, "tn_observation.gradient");
+_Static_assert(sizeof(tn_observation) >= 72, "tn_observation");
+_Static_assert(offsetof(tn_observation, optimizer) == 24 && sizeof(((tn_observation *)0)->optimizer) == 8, "tn_observation.optimizer");
+_Static_assert(offsetof(tn_observation, params) == 8 && sizeof(((tn_observation *)0)->params) == 8, "tn_observation.params");
+_Static_assert(offsetof(tn_observation, progress) == 32 && sizeof(((tn_observation *)0)->progress) == 40, "tn_observation.progress");
+_Static_assert(offsetof(tn_observation, reserved) == 4 && sizeof(((tn_observation *)0)->reserved) == 4, "tn_observation.reserved");
+_Static_assert(offsetof(tn_observation, size) == 0 && sizeof(((tn_observation *)0)->size) == 4, "tn_observation.size");
 _Static_assert(offsetof(tn_observer, event) == 8 && sizeof(((tn_observer *)0)->event) == 8, "tn_observer.event");
-_Static_assert(sizeof(tn_observer) >= 24, "tn_observer");
+_Static_assert(sizeof(tn_observer) >= 32, "tn_observer");
+_Static_assert(offsetof(tn_observer, observe) == 24 && sizeof(((tn_observer *)0)->observe) == 8, "tn_observer.observe");
 _Static_assert(offsetof(tn_observer, size) == 0 && sizeof(((tn_observer *)0)->size) == 4, "tn_observer.size");
 _Static_assert(offsetof(tn_observer, tick) == 16 && sizeof(((tn_observer *)0)->tick) == 8, "tn_observer.tick");
 _Static_assert(offsetof(tn_optimizer, begin) == 8 && sizeof(((tn_optimizer *)0)->begin) == 8, "tn_optimizer.begin");
@@ -550,8 +609,12 @@ _Static_assert(offsetof(tn_optimizer, final_params) == 32 && sizeof(((tn_optimiz
 _Static_assert(offsetof(tn_optimizer, learning_rate) == 24 && sizeof(((tn_optimizer *)0)->learning_rate) == 8, "tn_optimizer.learning_rate");
 _Static_assert(offsetof(tn_optimizer, size) == 0 && sizeof(((tn_optimizer *)0)->size) == 4, "tn_optimizer.size");
 _Static_assert(offsetof(tn_optimizer, step) == 16 && sizeof(((tn_optimizer *)0)->step) == 8, "tn_optimizer.step");
+_Static_assert(offsetof(tn_optimizer_kappa, describe) == 8 && sizeof(((tn_optimizer_kappa *)0)->describe) == 8, "tn_optimizer_kappa.describe");
+_Static_assert(sizeof(tn_optimizer_kappa) >= 24, "tn_optimizer_kappa");
+_Static_assert(offsetof(tn_optimizer_kappa, kappa) == 16 && sizeof(((tn_optimizer_kappa *)0)->kappa) == 8, "tn_optimizer_kappa.kappa");
+_Static_assert(offsetof(tn_optimizer_kappa, size) == 0 && sizeof(((tn_optimizer_kappa *)0)->size) == 4, "tn_optimizer_kappa.size");
 _Static_assert(offsetof(tn_optimizer_step, closure) == 48 && sizeof(((tn_optimizer_step *)0)->closure) == 8, "tn_optimizer_step.closure");
-_Static_assert(sizeof(tn_optimizer_step) >= 56, "tn_optimizer_step");
+_Static_assert(sizeof(tn_optimizer_step) >= 64, "tn_optimizer_step");
 _Static_assert(offsetof(tn_optimizer_step, gradient) == 16 && sizeof(((tn_optimizer_step *)0)->gradient) == 8, "tn_optimizer_step.gradient");
 _Static_assert(offsetof(tn_optimizer_step, loss) == 24 && sizeof(((tn_optimizer_step *)0)->loss) == 8, "tn_optimizer_step.loss");
 _Static_assert(offsetof(tn_optimizer_step, params) == 8 && sizeof(((tn_optimizer_step *)0)->params) == 8, "tn_optimizer_step.params");
@@ -559,6 +622,7 @@ _Static_assert(offsetof(tn_optimizer_step, reserved) == 4 && sizeof(((tn_optimiz
 _Static_assert(offsetof(tn_optimizer_step, schedule) == 32 && sizeof(((tn_optimizer_step *)0)->schedule) == 8, "tn_optimizer_step.schedule");
 _Static_assert(offsetof(tn_optimizer_step, size) == 0 && sizeof(((tn_optimizer_step *)0)->size) == 4, "tn_optimizer_step.size");
 _Static_assert(offsetof(tn_optimizer_step, step) == 40 && sizeof(((tn_optimizer_step *)0)->step) == 8, "tn_optimizer_step.step");
+_Static_assert(offsetof(tn_optimizer_step, steps) == 56 && sizeof(((tn_optimizer_step *)0)->steps) == 8, "tn_optimizer_step.steps");
 _Static_assert(offsetof(tn_param, choices) == 48 && sizeof(((tn_param *)0)->choices) == 8, "tn_param.choices");
 _Static_assert(sizeof(tn_param) >= 80, "tn_param");
 _Static_assert(offsetof(tn_param, doc) == 72 && sizeof(((tn_param *)0)->doc) == 8, "tn_param.doc");
@@ -577,7 +641,7 @@ _Static_assert(offsetof(tn_param_entry, name) == 8 && sizeof(((tn_param_entry *)
 _Static_assert(offsetof(tn_param_entry, size) == 0 && sizeof(((tn_param_entry *)0)->size) == 4, "tn_param_entry.size");
 _Static_assert(offsetof(tn_param_entry, tensor) == 16 && sizeof(((tn_param_entry *)0)->tensor) == 8, "tn_param_entry.tensor");
 _Static_assert(offsetof(tn_params_service, assign) == 192 && sizeof(((tn_params_service *)0)->assign) == 8, "tn_params_service.assign");
-_Static_assert(sizeof(tn_params_service) >= 208, "tn_params_service");
+_Static_assert(sizeof(tn_params_service) >= 216, "tn_params_service");
 _Static_assert(offsetof(tn_params_service, axpy) == 112 && sizeof(((tn_params_service *)0)->axpy) == 8, "tn_params_service.axpy");
 _Static_assert(offsetof(tn_params_service, bytes) == 48 && sizeof(((tn_params_service *)0)->bytes) == 8, "tn_params_service.bytes");
 _Static_assert(offsetof(tn_params_service, clone) == 64 && sizeof(((tn_params_service *)0)->clone) == 8, "tn_params_service.clone");
@@ -594,6 +658,7 @@ _Static_assert(offsetof(tn_params_service, join) == 80 && sizeof(((tn_params_ser
 _Static_assert(offsetof(tn_params_service, lerp) == 128 && sizeof(((tn_params_service *)0)->lerp) == 8, "tn_params_service.lerp");
 _Static_assert(offsetof(tn_params_service, like) == 56 && sizeof(((tn_params_service *)0)->like) == 8, "tn_params_service.like");
 _Static_assert(offsetof(tn_params_service, load) == 176 && sizeof(((tn_params_service *)0)->load) == 8, "tn_params_service.load");
+_Static_assert(offsetof(tn_params_service, make) == 208 && sizeof(((tn_params_service *)0)->make) == 8, "tn_params_service.make");
 _Static_assert(offsetof(tn_params_service, multiply) == 136 && sizeof(((tn_params_service *)0)->multiply) == 8, "tn_params_service.multiply");
 _Static_assert(offsetof(tn_params_service, norm) == 152 && sizeof(((tn_params_service *)0)->norm) == 8, "tn_params_service.norm");
 _Static_assert(offsetof(tn_params_service, numel) == 40 && sizeof(((tn_params_service *)0)->numel) == 8, "tn_params_service.numel");
@@ -604,10 +669,11 @@ _Static_assert(offsetof(tn_params_service, select) == 200 && sizeof(((tn_params_
 _Static_assert(offsetof(tn_params_service, size) == 0 && sizeof(((tn_params_service *)0)->size) == 4, "tn_params_service.size");
 _Static_assert(offsetof(tn_params_service, tensor) == 16 && sizeof(((tn_params_service *)0)->tensor) == 8, "tn_params_service.tensor");
 _Static_assert(offsetof(tn_pipeline_service, artifact) == 96 && sizeof(((tn_pipeline_service *)0)->artifact) == 8, "tn_pipeline_service.artifact");
-_Static_assert(sizeof(tn_pipeline_service) >= 120, "tn_pipeline_service");
+_Static_assert(sizeof(tn_pipeline_service) >= 136, "tn_pipeline_service");
 _Static_assert(offsetof(tn_pipeline_service, declare) == 8 && sizeof(((tn_pipeline_service *)0)->declare) == 8, "tn_pipeline_service.declare");
 _Static_assert(offsetof(tn_pipeline_service, declare_later) == 104 && sizeof(((tn_pipeline_service *)0)->declare_later) == 8, "tn_pipeline_service.declare_later");
 _Static_assert(offsetof(tn_pipeline_service, directory) == 48 && sizeof(((tn_pipeline_service *)0)->directory) == 8, "tn_pipeline_service.directory");
+_Static_assert(offsetof(tn_pipeline_service, initialise) == 120 && sizeof(((tn_pipeline_service *)0)->initialise) == 8, "tn_pipeline_service.initialise");
 _Static_assert(offsetof(tn_pipeline_service, instantiate) == 24 && sizeof(((tn_pipeline_service *)0)->instantiate) == 8, "tn_pipeline_service.instantiate");
 _Static_assert(offsetof(tn_pipeline_service, parallel) == 112 && sizeof(((tn_pipeline_service *)0)->parallel) == 8, "tn_pipeline_service.parallel");
 _Static_assert(offsetof(tn_pipeline_service, parameters) == 16 && sizeof(((tn_pipeline_service *)0)->parameters) == 8, "tn_pipeline_service.parameters");
@@ -619,6 +685,7 @@ _Static_assert(offsetof(tn_pipeline_service, seed) == 32 && sizeof(((tn_pipeline
 _Static_assert(offsetof(tn_pipeline_service, size) == 0 && sizeof(((tn_pipeline_service *)0)->size) == 4, "tn_pipeline_service.size");
 _Static_assert(offsetof(tn_pipeline_service, smoke) == 56 && sizeof(((tn_pipeline_service *)0)->smoke) == 8, "tn_pipeline_service.smoke");
 _Static_assert(offsetof(tn_pipeline_service, text) == 72 && sizeof(((tn_pipeline_service *)0)->text) == 8, "tn_pipeline_service.text");
+_Static_assert(offsetof(tn_pipeline_service, use_seed) == 128 && sizeof(((tn_pipeline_service *)0)->use_seed) == 8, "tn_pipeline_service.use_seed");
 _Static_assert(offsetof(tn_plugin, abi_major) == 4 && sizeof(((tn_plugin *)0)->abi_major) == 2, "tn_plugin.abi_major");
 _Static_assert(sizeof(tn_plugin) >= 64, "tn_plugin");
 _Static_assert(offsetof(tn_plugin, abi_minor) == 6 && sizeof(((tn_plugin *)0)->abi_minor) == 2, "tn_plugin.abi_minor");
@@ -631,6 +698,10 @@ _Static_assert(offsetof(tn_plugin, reserved) == 44 && sizeof(((tn_plugin *)0)->r
 _Static_assert(offsetof(tn_plugin, size) == 0 && sizeof(((tn_plugin *)0)->size) == 4, "tn_plugin.size");
 _Static_assert(offsetof(tn_plugin, unload) == 56 && sizeof(((tn_plugin *)0)->unload) == 8, "tn_plugin.unload");
 _Static_assert(offsetof(tn_plugin, version) == 16 && sizeof(((tn_plugin *)0)->version) == 8, "tn_plugin.version");
+_Static_assert(offsetof(tn_policy_steps, reserved) == 4 && sizeof(((tn_policy_steps *)0)->reserved) == 4, "tn_policy_steps.reserved");
+_Static_assert(sizeof(tn_policy_steps) >= 16, "tn_policy_steps");
+_Static_assert(offsetof(tn_policy_steps, size) == 0 && sizeof(((tn_policy_steps *)0)->size) == 4, "tn_policy_steps.size");
+_Static_assert(offsetof(tn_policy_steps, step) == 8 && sizeof(((tn_policy_steps *)0)->step) == 8, "tn_policy_steps.step");
 _Static_assert(offsetof(tn_predictor, adapt) == 32 && sizeof(((tn_predictor *)0)->adapt) == 8, "tn_predictor.adapt");
 _Static_assert(sizeof(tn_predictor) >= 48, "tn_predictor");
 _Static_assert(offsetof(tn_predictor, declare) == 24 && sizeof(((tn_predictor *)0)->declare) == 8, "tn_predictor.declare");
@@ -638,6 +709,16 @@ _Static_assert(offsetof(tn_predictor, fit) == 8 && sizeof(((tn_predictor *)0)->f
 _Static_assert(offsetof(tn_predictor, predict) == 16 && sizeof(((tn_predictor *)0)->predict) == 8, "tn_predictor.predict");
 _Static_assert(offsetof(tn_predictor, reset) == 40 && sizeof(((tn_predictor *)0)->reset) == 8, "tn_predictor.reset");
 _Static_assert(offsetof(tn_predictor, size) == 0 && sizeof(((tn_predictor *)0)->size) == 4, "tn_predictor.size");
+_Static_assert(offsetof(tn_preference, describe) == 8 && sizeof(((tn_preference *)0)->describe) == 8, "tn_preference.describe");
+_Static_assert(sizeof(tn_preference) >= 40, "tn_preference");
+_Static_assert(offsetof(tn_preference, draw) == 16 && sizeof(((tn_preference *)0)->draw) == 8, "tn_preference.draw");
+_Static_assert(offsetof(tn_preference, relabel) == 32 && sizeof(((tn_preference *)0)->relabel) == 8, "tn_preference.relabel");
+_Static_assert(offsetof(tn_preference, reward) == 24 && sizeof(((tn_preference *)0)->reward) == 8, "tn_preference.reward");
+_Static_assert(offsetof(tn_preference, size) == 0 && sizeof(((tn_preference *)0)->size) == 4, "tn_preference.size");
+_Static_assert(offsetof(tn_preference_info, conditions) == 4 && sizeof(((tn_preference_info *)0)->conditions) == 4, "tn_preference_info.conditions");
+_Static_assert(sizeof(tn_preference_info) >= 16, "tn_preference_info");
+_Static_assert(offsetof(tn_preference_info, count) == 8 && sizeof(((tn_preference_info *)0)->count) == 8, "tn_preference_info.count");
+_Static_assert(offsetof(tn_preference_info, size) == 0 && sizeof(((tn_preference_info *)0)->size) == 4, "tn_preference_info.size");
 _Static_assert(offsetof(tn_problem, begin) == 48 && sizeof(((tn_problem *)0)->begin) == 8, "tn_problem.begin");
 _Static_assert(sizeof(tn_problem) >= 56, "tn_problem");
 _Static_assert(offsetof(tn_problem, describe) == 8 && sizeof(((tn_problem *)0)->describe) == 8, "tn_problem.describe");
@@ -657,12 +738,16 @@ _Static_assert(offsetof(tn_problem_genome, print) == 56 && sizeof(((tn_problem_g
 _Static_assert(offsetof(tn_problem_genome, random) == 16 && sizeof(((tn_problem_genome *)0)->random) == 8, "tn_problem_genome.random");
 _Static_assert(offsetof(tn_problem_genome, size) == 0 && sizeof(((tn_problem_genome *)0)->size) == 4, "tn_problem_genome.size");
 _Static_assert(offsetof(tn_problem_info, constraints) == 16 && sizeof(((tn_problem_info *)0)->constraints) == 8, "tn_problem_info.constraints");
-_Static_assert(sizeof(tn_problem_info) >= 56, "tn_problem_info");
+_Static_assert(sizeof(tn_problem_info) >= 88, "tn_problem_info");
+_Static_assert(offsetof(tn_problem_info, lipschitz) == 64 && sizeof(((tn_problem_info *)0)->lipschitz) == 8, "tn_problem_info.lipschitz");
 _Static_assert(offsetof(tn_problem_info, lower) == 32 && sizeof(((tn_problem_info *)0)->lower) == 8, "tn_problem_info.lower");
 _Static_assert(offsetof(tn_problem_info, objectives) == 4 && sizeof(((tn_problem_info *)0)->objectives) == 4, "tn_problem_info.objectives");
 _Static_assert(offsetof(tn_problem_info, optimum) == 24 && sizeof(((tn_problem_info *)0)->optimum) == 8, "tn_problem_info.optimum");
 _Static_assert(offsetof(tn_problem_info, size) == 0 && sizeof(((tn_problem_info *)0)->size) == 4, "tn_problem_info.size");
+_Static_assert(offsetof(tn_problem_info, smoothness) == 72 && sizeof(((tn_problem_info *)0)->smoothness) == 8, "tn_problem_info.smoothness");
+_Static_assert(offsetof(tn_problem_info, solution) == 56 && sizeof(((tn_problem_info *)0)->solution) == 8, "tn_problem_info.solution");
 _Static_assert(offsetof(tn_problem_info, step) == 48 && sizeof(((tn_problem_info *)0)->step) == 8, "tn_problem_info.step");
+_Static_assert(offsetof(tn_problem_info, strong_convexity) == 80 && sizeof(((tn_problem_info *)0)->strong_convexity) == 8, "tn_problem_info.strong_convexity");
 _Static_assert(offsetof(tn_problem_info, upper) == 40 && sizeof(((tn_problem_info *)0)->upper) == 8, "tn_problem_info.upper");
 _Static_assert(offsetof(tn_problem_info, variables) == 8 && sizeof(((tn_problem_info *)0)->variables) == 8, "tn_problem_info.variables");
 _Static_assert(offsetof(tn_problem_parts, count) == 8 && sizeof(((tn_problem_parts *)0)->count) == 8, "tn_problem_parts.count");
