@@ -193,6 +193,7 @@ tn_node *tn_op_attention(tn_node *q, tn_node *k, tn_node *v, tn_node *mask, bool
   j.p = p->t.dl.data;
   j.y = y->t.dl.data;
   tn_parallel(j.batch, work_of(&j), forward_batch, &j);
+  tn_here->multiply_adds += j.batch * j.t * j.s * (j.d + j.e);
   tn_slots_give(&j.slots);
   if (tn_here->record && (tn_needs(q) || tn_needs(k) || tn_needs(v))) {
     tn_node *in[INPUTS] = {q, k, v, mask ? mask : p, p};

@@ -661,7 +661,9 @@ tn_node *tn_op_convolution(tn_node *x, tn_node *w, tn_node *bias, const tn_conv 
                             tn_shape_text(x));
     shape[2 + i] = room / attributes.a.s[i] + 1;
   }
-  return convolve(x, w, bias, &attributes, shape);
+  tn_node *y = convolve(x, w, bias, &attributes, shape);
+  if (!tn_is_poison(y)) tn_here->multiply_adds += y->t.numel * (w->t.numel / tn_max64(w->shape[0], 1));
+  return y;
 }
 
 tn_node *tn_op_convolution_transposed(tn_node *x, tn_node *w, tn_node *bias, const tn_conv *conv,
@@ -689,6 +691,7 @@ tn_node *tn_op_convolution_transposed(tn_node *x, tn_node *w, tn_node *bias, con
                             tn_shape_text(w), (long long)more);
   }
   tn_node *y = convolve_input(x, w, &attributes, shape);
+  if (!tn_is_poison(y)) tn_here->multiply_adds += x->t.numel * (w->t.numel / tn_max64(w->shape[0], 1));
   if (!bias || tn_is_poison(y)) return y;
   return ADD(y, tn_op_reshape(bias, 3, (const int64_t[]){shape[1], 1, 1}));
 }
