@@ -56,9 +56,9 @@ tn_status tn_lock_write(const tn_pipeline *p, tn_error *error) {
   json_t *named = json_array();
   for (uint32_t i = 0; i < p->plugin_count; i++)
     json_array_append_new(named, json_string(absolute(p->plugins[i], room)));
-  json_t *start =
-      json_pack("{s:s, s:o, s:o, s:b, s:b}", "file", absolute(tn_config_file(p->config), room), "overrides",
-                texts(p->overrides, p->override_count), "plugins", named, "smoke", p->smoke, "single", p->single);
+  json_t *start = json_pack("{s:s, s:o, s:o, s:b, s:b}", "file", absolute(tn_config_file(p->config), room),
+                            "overrides", texts(p->overrides, p->override_count), "plugins", named, "smoke",
+                            p->smoke, "single", p->single);
   json_t *lock = json_pack("{s:o, s:o, s:o}", "facts", facts(p), "plugins", loaded, "start", start);
   snprintf(file, sizeof file, "%s/lock.json", p->directory);
   snprintf(temporary, sizeof temporary, "%s.tmp", file);

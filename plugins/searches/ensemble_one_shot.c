@@ -739,7 +739,9 @@ static tn_status genome_print(void *self, const tn_genome *candidate, char **tex
 
 static tn_status problem_describe(void *self, tn_problem_info *info) {
   (void)self;
-  *info = (tn_problem_info){.size = sizeof *info, .objectives = 1, .constraints = 1, .optimum = 0};
+  info->objectives = 1;
+  info->constraints = 1;
+  info->optimum = 0;
   return TN_OK;
 }
 static const void *problem_extension(void *self, const char *id) {

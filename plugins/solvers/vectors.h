@@ -60,8 +60,7 @@ static inline tn_status vectors_crossover(void *self, const tn_genome *a, const 
 }
 static inline tn_status vectors_evaluate(void *self, const tn_genome *candidate, double *values) {
   const struct vectors *v = self;
-  const tn_problem *table = v->problem->vtable;
-  return table->evaluate(v->problem->self, candidate->data, 1, values);
+  return tn_problem_evaluate(v->problem, candidate->data, 1, values);
 }
 static inline tn_status vectors_describe(void *self, tn_problem_info *info) {
   return tn_problem_describe(((const struct vectors *)self)->problem, info);
