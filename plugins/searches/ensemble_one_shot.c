@@ -198,7 +198,8 @@ static tn_status move_parts(struct one_shot *s, const bool *used, double norm, d
                                     .gradient = part->gradient,
                                     .loss = loss,
                                     .schedule = factor,
-                                    .step = ++s->steps[p]};
+                                    .step = ++s->steps[p],
+                                    .steps = s->setting->steps};
     status = tn_optimizer_update(part->optimizer, &step);
   }
   return status;

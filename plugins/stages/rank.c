@@ -194,7 +194,8 @@ static tn_status train_step(struct rank *stage, const tn_component *net, tn_para
                                   .loss = loss,
                                   .schedule =
                                       stage->schedule ? tn_schedule_factor(stage->schedule, progress) : 1,
-                                  .step = progress->step + 1};
+                                  .step = progress->step + 1,
+                                  .steps = progress->steps};
   status = tn_optimizer_update(stage->optimizer, &step);
   return status < 0 ? status : commit(params, updates, count);
 }
