@@ -273,6 +273,9 @@ _Static_assert(offsetof(struct tn_visitor, real) == 24 && sizeof(((struct tn_vis
 _Static_assert(offsetof(struct tn_visitor, size) == 0 && sizeof(((struct tn_visitor *)0)->size) == 4, "struct tn_visitor.size");
 _Static_assert(offsetof(struct tn_visitor, tensor) == 48 && sizeof(((struct tn_visitor *)0)->tensor) == 8, "struct tn_visitor.tensor");
 _Static_assert(offsetof(struct tn_visitor, text) == 32 && sizeof(((struct tn_visitor *)0)->text) == 8, "struct tn_visitor.text");
+_Static_assert(offsetof(tn_architecture, set) == 8 && sizeof(((tn_architecture *)0)->set) == 8, "tn_architecture.set");
+_Static_assert(sizeof(tn_architecture) >= 16, "tn_architecture");
+_Static_assert(offsetof(tn_architecture, size) == 0 && sizeof(((tn_architecture *)0)->size) == 4, "tn_architecture.size");
 _Static_assert(offsetof(tn_autograd_service, checkpoint) == 72 && sizeof(((tn_autograd_service *)0)->checkpoint) == 8, "tn_autograd_service.checkpoint");
 _Static_assert(sizeof(tn_autograd_service) >= 88, "tn_autograd_service");
 _Static_assert(offsetof(tn_autograd_service, custom) == 64 && sizeof(((tn_autograd_service *)0)->custom) == 8, "tn_autograd_service.custom");
@@ -737,7 +740,7 @@ _Static_assert(offsetof(tn_problem, print) == 40 && sizeof(((tn_problem *)0)->pr
 _Static_assert(offsetof(tn_problem, size) == 0 && sizeof(((tn_problem *)0)->size) == 4, "tn_problem.size");
 _Static_assert(offsetof(tn_problem, start) == 32 && sizeof(((tn_problem *)0)->start) == 8, "tn_problem.start");
 _Static_assert(offsetof(tn_problem_genome, crossover) == 32 && sizeof(((tn_problem_genome *)0)->crossover) == 8, "tn_problem_genome.crossover");
-_Static_assert(sizeof(tn_problem_genome) >= 72, "tn_problem_genome");
+_Static_assert(sizeof(tn_problem_genome) >= 80, "tn_problem_genome");
 _Static_assert(offsetof(tn_problem_genome, evaluate) == 40 && sizeof(((tn_problem_genome *)0)->evaluate) == 8, "tn_problem_genome.evaluate");
 _Static_assert(offsetof(tn_problem_genome, hash) == 48 && sizeof(((tn_problem_genome *)0)->hash) == 8, "tn_problem_genome.hash");
 _Static_assert(offsetof(tn_problem_genome, initial) == 8 && sizeof(((tn_problem_genome *)0)->initial) == 8, "tn_problem_genome.initial");
@@ -745,6 +748,7 @@ _Static_assert(offsetof(tn_problem_genome, mutate) == 24 && sizeof(((tn_problem_
 _Static_assert(offsetof(tn_problem_genome, parse) == 64 && sizeof(((tn_problem_genome *)0)->parse) == 8, "tn_problem_genome.parse");
 _Static_assert(offsetof(tn_problem_genome, print) == 56 && sizeof(((tn_problem_genome *)0)->print) == 8, "tn_problem_genome.print");
 _Static_assert(offsetof(tn_problem_genome, random) == 16 && sizeof(((tn_problem_genome *)0)->random) == 8, "tn_problem_genome.random");
+_Static_assert(offsetof(tn_problem_genome, resample) == 72 && sizeof(((tn_problem_genome *)0)->resample) == 8, "tn_problem_genome.resample");
 _Static_assert(offsetof(tn_problem_genome, size) == 0 && sizeof(((tn_problem_genome *)0)->size) == 4, "tn_problem_genome.size");
 _Static_assert(offsetof(tn_problem_info, constraints) == 16 && sizeof(((tn_problem_info *)0)->constraints) == 8, "tn_problem_info.constraints");
 _Static_assert(sizeof(tn_problem_info) >= 88, "tn_problem_info");
@@ -895,7 +899,7 @@ _Static_assert(offsetof(tn_supernet_table, operations) == 32 && sizeof(((tn_supe
 _Static_assert(offsetof(tn_supernet_table, rows) == 24 && sizeof(((tn_supernet_table *)0)->rows) == 8, "tn_supernet_table.rows");
 _Static_assert(offsetof(tn_supernet_table, size) == 0 && sizeof(((tn_supernet_table *)0)->size) == 4, "tn_supernet_table.size");
 _Static_assert(offsetof(tn_tensor_service, arange) == 88 && sizeof(((tn_tensor_service *)0)->arange) == 8, "tn_tensor_service.arange");
-_Static_assert(sizeof(tn_tensor_service) >= 432, "tn_tensor_service");
+_Static_assert(sizeof(tn_tensor_service) >= 440, "tn_tensor_service");
 _Static_assert(offsetof(tn_tensor_service, bce_with_logits) == 240 && sizeof(((tn_tensor_service *)0)->bce_with_logits) == 8, "tn_tensor_service.bce_with_logits");
 _Static_assert(offsetof(tn_tensor_service, binary) == 120 && sizeof(((tn_tensor_service *)0)->binary) == 8, "tn_tensor_service.binary");
 _Static_assert(offsetof(tn_tensor_service, broadcast_to) == 176 && sizeof(((tn_tensor_service *)0)->broadcast_to) == 8, "tn_tensor_service.broadcast_to");
@@ -921,6 +925,7 @@ _Static_assert(offsetof(tn_tensor_service, keep) == 40 && sizeof(((tn_tensor_ser
 _Static_assert(offsetof(tn_tensor_service, linear) == 224 && sizeof(((tn_tensor_service *)0)->linear) == 8, "tn_tensor_service.linear");
 _Static_assert(offsetof(tn_tensor_service, log_softmax) == 152 && sizeof(((tn_tensor_service *)0)->log_softmax) == 8, "tn_tensor_service.log_softmax");
 _Static_assert(offsetof(tn_tensor_service, matmul) == 216 && sizeof(((tn_tensor_service *)0)->matmul) == 8, "tn_tensor_service.matmul");
+_Static_assert(offsetof(tn_tensor_service, multiply_adds) == 432 && sizeof(((tn_tensor_service *)0)->multiply_adds) == 8, "tn_tensor_service.multiply_adds");
 _Static_assert(offsetof(tn_tensor_service, nearest) == 416 && sizeof(((tn_tensor_service *)0)->nearest) == 8, "tn_tensor_service.nearest");
 _Static_assert(offsetof(tn_tensor_service, nonzero) == 312 && sizeof(((tn_tensor_service *)0)->nonzero) == 8, "tn_tensor_service.nonzero");
 _Static_assert(offsetof(tn_tensor_service, one_hot) == 208 && sizeof(((tn_tensor_service *)0)->one_hot) == 8, "tn_tensor_service.one_hot");
