@@ -58,7 +58,7 @@ static char *group_of(const json_t *cell, const char *directory, bool several) {
   tn_text text = {0};
   for (size_t i = 0; i < TN_ARRAY_LENGTH(parts); i++)
     if (*parts[i]) tn_text_printf(&text, "%s%s", text.size ? " " : "", parts[i]);
-  return text.data ? tn_text_take(&text) : tn_copy_text("all");
+  return text.data ? tn_taken(tn_text_take(&text)) : tn_copy_text("all");
 }
 
 static tn_status gather(samples *s, const char *directory, bool several, tn_error *error) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/command/command.h"
 #include "core/plugin/host.h"
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -62,6 +63,7 @@ int tn_command_outcome(const tn_pipeline *pipeline, tn_status status, const tn_e
 }
 
 int main(int argc, char **argv) {
+  signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is an error of the write */
   if (argc < 2) {
     usage(stderr);
     return TN_EXIT_USAGE;

@@ -7,7 +7,7 @@
 static void (*before_end)(void);
 void tn_take_failed(void (*last)(void)) { before_end = last; }
 
-static void *checked(void *memory) {
+void *tn_taken(void *memory) {
   if (!memory) {
     fputs("error: out of memory\n", stderr);
     if (before_end) before_end();
@@ -16,11 +16,13 @@ static void *checked(void *memory) {
   return memory;
 }
 
-void *tn_take(size_t bytes) { return checked(calloc(1, bytes ? bytes : 1)); }
+void *tn_take(size_t bytes) { return tn_taken(calloc(1, bytes ? bytes : 1)); }
+
+void *tn_take_again(void *former, size_t bytes) { return tn_taken(realloc(former, bytes ? bytes : 1)); }
 
 char *tn_copy_text(const char *text) {
   size_t bytes = strlen(text) + 1;
-  return memcpy(checked(malloc(bytes)), text, bytes);
+  return memcpy(tn_taken(malloc(bytes)), text, bytes);
 }
 
 void *tn_grow(void *array, uint32_t count, uint32_t *room, size_t item) {
@@ -28,7 +30,7 @@ void *tn_grow(void *array, uint32_t count, uint32_t *room, size_t item) {
   memcpy(&items, array, sizeof items);
   if (count == *room) {
     *room = *room ? 2 * *room : 8;
-    items = checked(realloc(items, *room * item));
+    items = tn_take_again(items, *room * item);
     memcpy(array, &items, sizeof items);
   }
   return items + (size_t)count * item;

@@ -10,7 +10,9 @@
 
 /* What to do before the process ends for this reason; NULL: nothing. */
 void tn_take_failed(void (*last)(void));
-void *tn_take(size_t bytes); /* zeroed; free() releases */
+void *tn_take(size_t bytes);                     /* zeroed; free() releases */
+void *tn_taken(void *memory);                    /* memory that somebody else took, NULL if that failed */
+void *tn_take_again(void *former, size_t bytes); /* realloc */
 char *tn_copy_text(const char *text);
 /* Room for one more item in the array behind `array` (a pointer to its pointer) that holds `count` of `item`
  * bytes; returns the new item's place, not cleared. */

@@ -82,7 +82,8 @@ static tn_status check_fallback(const checker *c, const tn_param *param) {
   if (param->type == TN_PARAM_EXPRESSION && !tn_sdk.expression) return TN_OK;
   tn_error inner = {0};
   if (tn_parse_value(param, text, NULL, 0, &field, NULL, NULL, c->bound, &inner) == TN_OK) return TN_OK;
-  return wrong(c, param, "its default: %s", inner.text);
+  const tn_status status = wrong(c, param, "its default: %s", inner.text);
+  return inner.status == TN_ERROR_MEMORY ? c->error->status = TN_ERROR_MEMORY : status;
 }
 
 static tn_status check_unique(const checker *c, const tn_param *param, uint32_t index) {

@@ -6,16 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Results that tell the time are of no use for comparing. */
-static bool timed(const char *name) {
-  return strstr(name, "second") || strstr(name, "time") || strstr(name, "rate") || strstr(name, "per_s");
-}
-
 static void digest_run(tn_pipeline *p, tn_digest *digest) {
   const tn_result *results;
   const uint32_t count = tn_pipeline_results(p, &results);
   for (uint32_t i = 0; i < count; i++) {
-    if (timed(results[i].name)) continue;
+    if (results[i].cost) continue;
     tn_digest_text(digest, results[i].name);
     tn_digest_real(digest, results[i].value);
   }

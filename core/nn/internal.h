@@ -72,6 +72,7 @@ tn_node *tn_op_interpolate(tn_interpolate_op op, tn_node *x, int64_t height, int
 tn_node *tn_op_affine_grid(tn_node *theta, int64_t height, int64_t width, bool align);
 tn_node *tn_op_grid_sample(tn_node *x, tn_node *grid, tn_border_op border, bool align);
 tn_node *tn_op_attention(tn_node *q, tn_node *k, tn_node *v, tn_node *mask, bool causal, double scale);
+tn_node *tn_op_self_attention(tn_node *x, int64_t heads, bool causal, double scale);
 tn_node *tn_op_dropout(tn_node *x, double p, tn_rng *rng);
 
 #endif

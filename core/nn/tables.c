@@ -57,6 +57,9 @@ static tn_tensor *attention(tn_tensor *q, tn_tensor *k, tn_tensor *v, tn_tensor 
                             double scale) {
   return &tn_op_attention(N(q), N(k), N(v), N(mask), causal, scale)->t;
 }
+static tn_tensor *self_attention(tn_tensor *x, int64_t heads, bool causal, double scale) {
+  return &tn_op_self_attention(N(x), heads, causal, scale)->t;
+}
 static tn_tensor *dropout(tn_tensor *x, double p, tn_rng *rng) { return &tn_op_dropout(N(x), p, rng)->t; }
 
 const tn_nn_service tn_nn_table = {
@@ -77,4 +80,5 @@ const tn_nn_service tn_nn_table = {
     .grid_sample = grid_sample,
     .attention = attention,
     .dropout = dropout,
+    .self_attention = self_attention,
 };

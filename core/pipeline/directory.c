@@ -181,6 +181,19 @@ tn_status tn_directory_open(tn_pipeline *p, tn_error *error) {
   return status < 0 ? status : open_log(p, "a", error);
 }
 
+/* "NAME": VALUE, the costs or the other results; `after`: something stands before them. */
+static void put_results(tn_text *text, const tn_pipeline *p, bool cost, bool after) {
+  for (uint32_t i = 0; i < p->record.result_count; i++) {
+    const tn_result *result = &p->record.results[i];
+    if (result->cost != cost) continue;
+    tn_text_append(text, after ? ",\n    " : "\n    ");
+    tn_json_string(text, result->name);
+    tn_text_append(text, ": ");
+    tn_json_number(text, result->value, 10);
+    after = true;
+  }
+}
+
 static char *results_json(const tn_pipeline *p, const char *outcome) {
   tn_text text = {0};
   tn_text_append(&text, "{\n  \"name\": ");
@@ -189,12 +202,7 @@ static char *results_json(const tn_pipeline *p, const char *outcome) {
   tn_json_string(&text, outcome);
   if (p->smoke) tn_text_append(&text, ",\n  \"smoke\": true"); /* never to be taken for the whole run */
   tn_text_printf(&text, ",\n  \"seed\": %lld,\n  \"results\": {", (long long)p->seed);
-  for (uint32_t i = 0; i < p->record.result_count; i++) {
-    tn_text_append(&text, i ? ",\n    " : "\n    ");
-    tn_json_string(&text, p->record.results[i].name);
-    tn_text_append(&text, ": ");
-    tn_json_number(&text, p->record.results[i].value, 10);
-  }
+  put_results(&text, p, false, false);
   const tn_run_measure m = tn_pipeline_measure(p);
   tn_text_printf(&text, "\n  },\n  \"parameters\": %lld,\n  \"state_bytes\": %zu\n}\n",
                  (long long)m.parameters, m.state_bytes);
@@ -204,9 +212,15 @@ static char *results_json(const tn_pipeline *p, const char *outcome) {
 /* What differs from run to run: kept apart, so that results.json is the same every time. */
 static tn_status write_cost(const tn_pipeline *p, tn_error *error) {
   const tn_run_measure m = tn_pipeline_measure(p);
-  char text[128];
-  snprintf(text, sizeof text, "{\n  \"seconds\": %.6f,\n  \"memory\": %.0f\n}\n", m.seconds, m.memory);
-  return write_file(p, "cost.json", text, error);
+  tn_text text = {0};
+  tn_text_printf(&text, "{\n  \"seconds\": %.6f,\n  \"memory\": %.0f,\n  \"results\": {", m.seconds,
+                 m.memory);
+  put_results(&text, p, true, false);
+  tn_text_append(&text, "\n  }\n}\n");
+  char *json = tn_taken(tn_text_take(&text));
+  const tn_status status = write_file(p, "cost.json", json, error);
+  free(json);
+  return status;
 }
 
 /* Each declared component's parameters as params/NAME.safetensors. */

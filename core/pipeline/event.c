@@ -12,10 +12,11 @@ void tn_pipeline_emit(tn_pipeline *p, tn_event *event) {
     const tn_scalar_value *s = &event->scalars[i];
     if (event->type == TN_EVENT_STEP)
       tn_record_step(&p->record, event->stage, s->name, (double)event->progress.step, s->value);
-    else if (event->type == TN_EVENT_RESULT)
-      tn_record_result(&p->record, event->stage, s->name, s->value);
+    else if (event->type == TN_EVENT_RESULT || event->type == TN_EVENT_COST)
+      tn_record_result(&p->record, event->stage, s->name, s->value, event->type == TN_EVENT_COST);
   }
-  if (p->events && p->audience == TN_EVERYBODY && !tn_event_log_add(p->events, event))
+  const bool logged = p->events && p->audience == TN_EVERYBODY && event->type != TN_EVENT_COST;
+  if (logged && !tn_event_log_add(p->events, event))
     tn_fail(TN_ERROR_IO, "%s/" TN_EVENT_LOG_NAME ": %s", p->directory, strerror(errno));
   if (!p->running || p->audience == TN_NOBODY) return;
   for (uint32_t i = 0; i < p->observers.count; i++) {

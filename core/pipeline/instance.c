@@ -67,6 +67,8 @@ static tn_instance *new_instance(tn_pipeline *p, const tn_class *cls, const char
 /* Binds the parameters and runs create. */
 static tn_status bring_up(tn_pipeline *p, tn_instance *instance, tn_error *error) {
   tn_component *c = &instance->component;
+  if (!instance->bound)
+    return tn_error_set(error, TN_ERROR_MEMORY, c->file, c->line, "[%s] out of memory", c->name);
   instance->making = true;
   /* References are resolved with the instance in the call stack: that is how an edge knows where it starts.
    */

@@ -196,7 +196,9 @@ tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *
                                     options->override_count, variables, count, error)
                   : tn_config_load(options->file, options->overrides, options->override_count, variables,
                                    count, error);
-  tn_status status = p->config ? open_settings(p, options, error) : error->status;
+  tn_status status = !p->config ? error->status
+                     : p->bound ? open_settings(p, options, error)
+                                : tn_error_set(error, TN_ERROR_MEMORY, options->file, 0, "out of memory");
   if (status == TN_OK) {
     tn_scope_open();
     status = open_sections(p, error);

@@ -79,7 +79,7 @@ static void introduce(tn_pipeline *p) {
       const tn_result *result = &p->record.results[r];
       if (strncmp(result->name, p->stage->name, length) != 0 || result->name[length] != '.') continue;
       const tn_scalar_value scalar = {result->name + length + 1, result->value};
-      tn_event event = tn_event_of(TN_EVENT_RESULT, NULL);
+      tn_event event = tn_event_of(result->cost ? TN_EVENT_COST : TN_EVENT_RESULT, NULL);
       event.scalars = &scalar;
       event.scalar_count = 1;
       tn_pipeline_emit(p, &event);

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <tenon/stage.h>
 
-enum { FORMAT = 1, NAME = 512 };
+enum { FORMAT = 2, NAME = 512 };
 
-/* results/I, results/I/value */
+/* results/I, results/I/value, results/I/cost */
 static tn_status visit_results(tn_run_record *record, const tn_visitor *v) {
   int64_t count = record->result_count;
   tn_status status = tn_visit_integer(v, "results", &count);
@@ -18,12 +18,15 @@ static tn_status visit_results(tn_run_record *record, const tn_visitor *v) {
     char key[64];
     char *name = v->loading ? NULL : (char *)(uintptr_t)record->results[i].name;
     double value = v->loading ? 0 : record->results[i].value;
+    int64_t cost = v->loading ? 0 : record->results[i].cost;
     snprintf(key, sizeof key, "results/%lld", (long long)i);
     tn_visit_text(v, key, &name);
     snprintf(key, sizeof key, "results/%lld/value", (long long)i);
     status = tn_visit_real(v, key, &value);
+    snprintf(key, sizeof key, "results/%lld/cost", (long long)i);
+    if (status >= 0) status = tn_visit_integer(v, key, &cost);
     if (!v->loading) continue;
-    if (status >= 0) tn_record_result(record, "", name, value);
+    if (status >= 0) tn_record_result(record, "", name, value, cost != 0);
     tn_free(name);
   }
   return status;

@@ -200,7 +200,8 @@ static const char *type_name(tn_event_type type) {
                                       [TN_EVENT_HISTOGRAM] = "histogram",
                                       [TN_EVENT_TEXT] = "text",
                                       [TN_EVENT_SERIES] = "series",
-                                      [TN_EVENT_BARS] = "bars"};
+                                      [TN_EVENT_BARS] = "bars",
+                                      [TN_EVENT_COST] = "cost"};
   return type > 0 && type < (int32_t)TN_ARRAY_LENGTH(names) ? names[type] : NULL;
 }
 

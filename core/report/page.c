@@ -45,6 +45,7 @@ char *tn_page_of_run(const char *name, const char *outcome, const tn_run_record 
   if (record->result_count) {
     tn_text_append(&text, "<h2>Results</h2><table><tr><th>figure</th><th>value</th></tr>\n");
     for (uint32_t i = 0; i < record->result_count; i++) {
+      if (record->results[i].cost) continue;
       tn_text_append(&text, "<tr><td>");
       tn_text_append_xml(&text, record->results[i].name);
       tn_text_printf(&text, "</td><td>%.6g</td></tr>\n", record->results[i].value);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void tn_record_result(tn_run_record *record, const char *stage, const char *name, double value) {
+void tn_record_result(tn_run_record *record, const char *stage, const char *name, double value, bool cost) {
   char full[256];
   snprintf(full, sizeof full, "%s%s%s", stage, *stage ? "." : "", name);
   for (uint32_t i = 0; i < record->result_count; i++)
@@ -16,6 +16,7 @@ void tn_record_result(tn_run_record *record, const char *stage, const char *name
   tn_result *result = tn_grow(&record->results, record->result_count, &record->result_room, sizeof *result);
   result->name = tn_copy_text(full);
   result->value = value;
+  result->cost = cost;
   record->result_count++;
 }
 

@@ -11,15 +11,16 @@
 static const char *const whole[] = {"parameters", "state_bytes"}; /* in results.json */
 static const char *const cost[] = {"seconds", "memory"};          /* in cost.json */
 
-static void add(tn_run_record *record, const char *name, double value) {
-  record->results = realloc(record->results, (record->result_count + 1) * sizeof *record->results);
-  record->results[record->result_count++] = (tn_result){tn_copy_text(name), value};
+static void add(tn_run_record *record, const char *name, double value, bool is_cost) {
+  record->results = tn_take_again(record->results, (record->result_count + 1) * sizeof *record->results);
+  record->results[record->result_count++] = (tn_result){tn_copy_text(name), value, is_cost};
 }
 
-static void add_numbers(tn_run_record *record, const json_t *object, const char *const *names, size_t count) {
+static void add_numbers(tn_run_record *record, const json_t *object, const char *const *names, size_t count,
+                        bool is_cost) {
   for (size_t i = 0; i < count; i++) {
     const json_t *value = json_object_get(object, names[i]);
-    if (json_is_number(value)) add(record, names[i], json_number_value(value));
+    if (json_is_number(value)) add(record, names[i], json_number_value(value), is_cost);
   }
 }
 
@@ -42,12 +43,14 @@ bool tn_outcome_read(const char *directory, tn_outcome_record *outcome, tn_error
   const char *name;
   json_t *value;
   json_object_foreach(results, name, value)
-      add(&outcome->record, name, json_is_number(value) ? json_number_value(value) : NAN);
-  add_numbers(&outcome->record, root, whole, 2);
+      add(&outcome->record, name, json_is_number(value) ? json_number_value(value) : NAN, false);
+  add_numbers(&outcome->record, root, whole, 2, false);
   json_decref(root);
   snprintf(path, sizeof path, "%s/cost.json", directory);
   root = json_load_file(path, 0, NULL); /* a copy of a run may lack it */
-  add_numbers(&outcome->record, root, cost, 2);
+  add_numbers(&outcome->record, root, cost, 2, true);
+  json_object_foreach(json_object_get(root, "results"), name, value)
+      add(&outcome->record, name, json_is_number(value) ? json_number_value(value) : NAN, true);
   json_decref(root);
   return true;
 }

@@ -32,7 +32,7 @@ static void free_axis(tn_axis *axis) {
 static void add_value(tn_axis *axis, const char *text, size_t length) {
   while (length && (*text == ' ' || *text == '\t')) text++, length--;
   while (length && (text[length - 1] == ' ' || text[length - 1] == '\t')) length--;
-  axis->values = realloc(axis->values, (axis->count + 1) * sizeof *axis->values);
+  axis->values = tn_take_again(axis->values, (axis->count + 1) * sizeof *axis->values);
   char *value = tn_take(length + 1);
   memcpy(value, text, length);
   axis->values[axis->count++] = value;
@@ -161,8 +161,8 @@ static tn_status check_keys(const tn_plan *plan, const tn_arm *arm, tn_error *er
 static void add_override(tn_cell *cell, const char *key, const char *value) {
   tn_text text = {0};
   tn_text_printf(&text, "%s=%s", key, value);
-  cell->overrides = realloc(cell->overrides, (cell->override_count + 1) * sizeof *cell->overrides);
-  cell->overrides[cell->override_count++] = tn_text_take(&text);
+  cell->overrides = tn_take_again(cell->overrides, (cell->override_count + 1) * sizeof *cell->overrides);
+  cell->overrides[cell->override_count++] = tn_taken(tn_text_take(&text));
 }
 
 /* Names of folders: what shells and file systems dislike becomes `_`. A name that this may make equal to
@@ -171,7 +171,7 @@ static char *folder_of(const char *arm, const char *label, uint32_t number) {
   tn_text text = {0};
   bool lost = strlen(label) > 150;
   tn_text_printf(&text, TN_CELLS_FOLDER "%s%s%.150s", arm, *arm ? "/" : "", *label ? label : "run");
-  char *folder = tn_text_take(&text);
+  char *folder = tn_taken(tn_text_take(&text));
   for (char *at = folder + strlen(TN_CELLS_FOLDER) + strlen(arm) + (*arm != 0); *at; at++)
     if (!strchr("=,.-+_%", *at) && !(*at >= '0' && *at <= '9') && !(*at >= 'a' && *at <= 'z') &&
         !(*at >= 'A' && *at <= 'Z')) {
@@ -181,7 +181,7 @@ static char *folder_of(const char *arm, const char *label, uint32_t number) {
   if (lost) {
     tn_text_printf(&text, "%s-%u", folder, number);
     free(folder);
-    folder = tn_text_take(&text);
+    folder = tn_taken(tn_text_take(&text));
   }
   return folder;
 }
@@ -212,11 +212,11 @@ static void make_cell(tn_plan *plan, uint32_t number, uint32_t arm_index, const 
     if (!seed) tn_text_printf(&variant, "%s%s=%s", variant.size ? " " : "", axis->key, value);
   }
   for (uint32_t b = 0; b < base_count; b++) { /* the command line has the last word */
-    cell->overrides = realloc(cell->overrides, (cell->override_count + 1) * sizeof *cell->overrides);
+    cell->overrides = tn_take_again(cell->overrides, (cell->override_count + 1) * sizeof *cell->overrides);
     cell->overrides[cell->override_count++] = tn_copy_text(base[b]);
   }
-  cell->label = tn_text_take(&label);
-  cell->variant = tn_text_take(&variant);
+  cell->label = tn_taken(tn_text_take(&label));
+  cell->variant = tn_taken(tn_text_take(&variant));
   cell->directory = folder_of(arm->name, cell->label, number);
 }
 

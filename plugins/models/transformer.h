@@ -56,16 +56,8 @@ static inline tn_tensor *layer_norm_apply(const struct norm *norm, const tn_para
 /* x (n, t, d) -> (n, t, d) */
 static inline tn_tensor *self_attention(const struct transformer *t, const struct transformer_block *block,
                                         const tn_params *params, tn_tensor *x) {
-  if (tn_poisoned(x)) return x;
-  const int64_t n = tn_dim(x, 0), length = tn_dim(x, 1), depth = t->width / t->heads;
-  tn_tensor *qkv = linear_apply(&block->qkv, params, x);          /* (n, t, 3 d) */
-  qkv = tn_reshape(qkv, TN_SHAPE(n, length, 3, t->heads, depth)); /* (n, t, 3, h, d / h) */
-  qkv = tn_permute(qkv, (const int32_t[]){2, 0, 3, 1, 4});        /* (3, n, h, t, d / h) */
-  tn_tensor *part[3];                                             /* q, k, v (n, h, t, d / h) */
-  for (int64_t i = 0; i < 3; i++)
-    part[i] = tn_reshape(tn_slice(qkv, 0, i, i + 1), TN_SHAPE(n, t->heads, length, depth));
-  x = tn_attention(part[0], part[1], part[2], NULL, t->causal, 0); /* (n, h, t, d / h) */
-  x = tn_reshape(tn_permute(x, (const int32_t[]){0, 2, 1, 3}), TN_SHAPE(n, length, t->width)); /* (n, t, d) */
+  tn_tensor *qkv = linear_apply(&block->qkv, params, x); /* (n, t, 3 d) */
+  x = tn_self_attention(qkv, t->heads, t->causal, 0);
   return linear_apply(&block->out, params, x);
 }
 

@@ -25,7 +25,8 @@ static void put_cell(FILE *stream, const char *text) {
 static tn_status csv_event(void *self, const tn_event *event) {
   struct csv *csv = self;
   const bool step = event->type == TN_EVENT_STEP, ends = event->type == TN_EVENT_STAGE_END;
-  if (!step && !ends && event->type != TN_EVENT_RESULT) return TN_OK;
+  const bool cost = event->type == TN_EVENT_COST;
+  if (!step && !ends && !cost && event->type != TN_EVENT_RESULT) return TN_OK;
   const bool fresh = !csv->file.stream && csv->file.bytes == 0;
   bool ready;
   const tn_status status = observer_file_open(&csv->file, "metrics.csv", &ready);
@@ -33,7 +34,7 @@ static tn_status csv_event(void *self, const tn_event *event) {
   FILE *stream = csv->file.stream;
   if (fresh) fputs("kind,stage,step,epoch,seconds,name,value\n", stream);
   for (uint32_t i = 0; !ends && i < event->scalar_count; i++) {
-    fputs(step ? "step," : "result,", stream);
+    fputs(step ? "step," : cost ? "cost," : "result,", stream);
     put_cell(stream, event->stage);
     fprintf(stream, ",%lld,%.10g,%.3f,", (long long)event->progress.step, event->progress.epoch,
             event->seconds);
@@ -54,7 +55,8 @@ static const tn_class csv_class = {.size = sizeof(tn_class),
                                    .summary = "Figures as metrics.csv in the run directory",
                                    .reference = "RFC 4180",
                                    .instance_size = sizeof(struct csv),
-                                   .vtable = &(const tn_observer){sizeof(tn_observer), csv_event, NULL},
+                                   .vtable =
+                                       &(const tn_observer){.size = sizeof(tn_observer), .event = csv_event},
                                    .destroy = csv_destroy,
                                    .state = csv_state};
 TN_PLUGIN("observer_csv", "1.0.0", "MIT", &csv_class)

@@ -211,7 +211,8 @@ static tn_status progress_event(void *self, const tn_event *event) {
     p->at = (tn_progress){.size = sizeof p->at};
     break;
   case TN_EVENT_STEP: keep_figures(p, event); break;
-  case TN_EVENT_RESULT: return keep_result(p, event);
+  case TN_EVENT_RESULT:
+  case TN_EVENT_COST: return keep_result(p, event);
   case TN_EVENT_STAGE_END: show(p, now(), true); break;
   case TN_EVENT_RUN_END:
     if (p->drawn) putchar('\n');
@@ -235,7 +236,8 @@ static const tn_class progress_class = {
     .name = "progress",
     .summary = "A live line a stage on the terminal, and the table of results",
     .instance_size = sizeof(struct progress),
-    .vtable = &(const tn_observer){sizeof(tn_observer), progress_event, progress_tick},
+    .vtable =
+        &(const tn_observer){.size = sizeof(tn_observer), .event = progress_event, .tick = progress_tick},
     .create = progress_create,
     .destroy = progress_destroy};
 TN_PLUGIN("observer_progress", "1.0.0", "MIT", &progress_class)

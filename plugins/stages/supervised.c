@@ -16,12 +16,16 @@
  * With `ema`, or an optimizer that
  * names its own final parameters, those are what is validated, and what the model keeps at the end.
  *
+ * `observers` see the parameters and their gradient in front of every update. Metrics that probe models do so
+ * whenever an event is emitted, and once in front of the first step.
+ *
  * Step events carry `loss` (mean since the last event), `lr`, `gradient_norm` (before gradient transforms),
  * the metrics over the training batches since the last event, and, when it was validated, `validation_loss`
  * and the metrics as `validation_NAME`. The last event's figures are the stage's results. */
 #include "pass.h"
 #include "share.h"
 #include <tenon/gradient.h>
+#include <tenon/observer.h>
 #include <tenon/optimizer.h>
 #include <tenon/sampler.h>
 #include <tenon/schedule.h>
@@ -48,7 +52,7 @@ struct parts {
 
 struct supervised {
   const tn_component *data, *validation, *model, *loss, *optimizer, *schedule, *weighting, *sampler;
-  tn_references transforms, gradient, metrics;
+  tn_references transforms, gradient, metrics, observers;
   tn_count batch;
   double epochs, ema;
   int64_t steps, evaluate_every, log_every, evaluation_batch, micro_batches;
@@ -93,6 +97,8 @@ static const tn_param supervised_params[] = {
     TN_INTEGER(struct supervised, steps, "0", 0, 1e15, "steps", "length in steps, instead of epochs"),
     TN_REFERENCES(struct supervised, metrics, 0, TN_METRIC, "",
                   "measured on the training batches and on the validation data"),
+    TN_REFERENCES(struct supervised, observers, 0, TN_OBSERVER, "",
+                  "see the parameters and their gradient at each step"),
     TN_INTEGER(struct supervised, evaluate_every, "1", 0, 1e15, "epochs",
                "how often to validate; 0: only at the end"),
     TN_PARAM_(struct supervised, ema, TN_PARAM_REAL, TN_PARAM_MAX_EXCLUSIVE, "0", 0, 1, NULL, NULL, NULL,
@@ -125,9 +131,12 @@ static tn_status supervised_check(void *self) {
     return tn_fail(TN_ERROR_INVALID, "micro_batches and '%s': it learns from losses of the whole batch",
                    stage->sampler->name);
   if (parts_of_rank(stage) == 0)
-    return tn_fail(TN_ERROR_INVALID,
-                   "micro_batches = %lld on %d ranks: expected 1, 2, 4, 8 ... times %d",
+    return tn_fail(TN_ERROR_INVALID, "micro_batches = %lld on %d ranks: expected 1, 2, 4, 8 ... times %d",
                    (long long)stage->micro_batches, (int)tn_ranks(), (int)tn_ranks());
+  for (uint32_t o = 0; o < stage->observers.count; o++)
+    if (!tn_observer_watches(stage->observers.items[o]))
+      return tn_fail(TN_ERROR_INVALID, "'%s' sees events only: it belongs into [pipeline] observers",
+                     stage->observers.items[o]->name);
   const tn_component *const sets[] = {stage->data, stage->validation};
   tn_status status = TN_OK;
   for (size_t i = 0; status >= 0 && i < TN_ARRAY_LENGTH(sets); i++) {
@@ -690,6 +699,43 @@ static tn_status validate(struct supervised *stage, struct figures *figures) {
 
 /* ---- one step ---- */
 
+/* What metrics find that probe the model. */
+static tn_status probe(struct supervised *stage, struct figures *figures) {
+  const tn_metric_probe probe = {.size = sizeof probe,
+                                 .model = stage->model,
+                                 .params = parameters_of(stage, stage->all, stage->model),
+                                 .loss = stage->loss,
+                                 .data = stage->data,
+                                 .transforms = &stage->transforms};
+  tn_status status = TN_OK;
+  figures->prefix = "";
+  for (uint32_t m = 0; status >= 0 && m < stage->metrics.count; m++)
+    if (tn_metric_probes(stage->metrics.items[m]))
+      status = tn_metric_measure(stage->metrics.items[m], &probe, &figures->sink);
+  return status;
+}
+
+/* Lets them see the model in front of the first step too. */
+static tn_status probe_start(struct supervised *stage) {
+  struct figures unused;
+  figures_start(&unused);
+  return probe(stage, &unused);
+}
+
+/* Shows observers the parameters and their gradient (NULL: none any more). */
+static tn_status observe(const struct supervised *stage, const tn_params *gradient,
+                         const tn_progress *progress) {
+  const tn_observation observation = {.size = sizeof observation,
+                                      .params = stage->all,
+                                      .gradient = gradient,
+                                      .optimizer = stage->optimizer,
+                                      .progress = *progress};
+  tn_status status = TN_OK;
+  for (uint32_t o = 0; status >= 0 && o < stage->observers.count; o++)
+    status = tn_observer_observe(stage->observers.items[o], &observation);
+  return status;
+}
+
 static tn_status report(struct supervised *stage, double lr, double gradient_norm, bool validates,
                         bool last) {
   tn_progress progress;
@@ -699,6 +745,7 @@ static tn_status report(struct supervised *stage, double lr, double gradient_nor
   figures_add(&figures, "", "loss", stage->loss_sum / stage->loss_steps);
   stage->loss_sum = stage->loss_steps = 0;
   tn_status status = figures_metrics(&figures, "", &stage->metrics, true);
+  if (status >= 0) status = probe(stage, &figures);
   if (status >= 0 && validates) status = validate(stage, &figures);
   if (status < 0) return status;
   for (uint32_t i = 0; last && i < figures.count; i++)
@@ -795,6 +842,8 @@ static tn_status supervised_step(void *self) {
 
   if (whole) status = tn_grad_params(value, stage->all, stage->gradients);
   const double norm = status >= 0 && (logs || observed) ? tn_params_norm(stage->gradients) : 0;
+  if (status >= 0 && stage->step == 0) status = probe_start(stage);
+  if (status >= 0) status = observe(stage, stage->gradients, &o.progress);
   if (status >= 0) status = transform_gradient(stage, loss, &o.progress);
   if (status < 0) return status;
   const tn_optimizer_step step = {.size = sizeof step,
@@ -818,6 +867,8 @@ static tn_status supervised_step(void *self) {
   stage->loss_steps++;
   supervised_progress(stage, &o.progress);
   if (observed) tn_schedule_observe(stage->schedule, &o.progress, loss, norm);
+  if (last) status = observe(stage, NULL, &o.progress);
+  if (status < 0) return status;
   if (logs) status = report(stage, lr, norm, validates, last);
   return status < 0 ? status : last ? TN_DONE : TN_OK;
 }

@@ -204,7 +204,7 @@ static tn_status test_stream_end(void *self) {
   tn_emit_result("accuracy", (double)right / (double)seen);
   tn_emit_result("mean", mean);
   tn_emit_result("last_three", last);
-  tn_emit_result("milliseconds", 1000 * stage->seconds / ceil((double)seen / (double)stage->batch));
+  tn_emit_cost("milliseconds", 1000 * stage->seconds / ceil((double)seen / (double)stage->batch));
   release(stage);
   return TN_OK;
 }

@@ -34,8 +34,9 @@ JOBS = (
     Job("adamw", "adamw", "GB/s", "one step over 10 million parameters, 28 bytes each", limit="memory"),
     Job("knn", "knn", "queries/s", "10 nearest of 50,000 by cosine, 512 dimensions, 10,000 queries",
         peers=("torch", "faiss", "sklearn"), limit=""),
-    Job("sgemm", "sgemm", "GFLOP/s", "1024 x 1024 x 1024", limit="sgemm"),
-    Job("sgemm", "sgemm_layer", "GFLOP/s", "128 x 512 x 784", limit="sgemm"),
+    Job("sgemm", "sgemm", "GFLOP/s", "1024 x 1024 x 1024 (openblas: called directly)", peers=("torch", "openblas"),
+        limit="sgemm"),
+    Job("sgemm", "sgemm_layer", "GFLOP/s", "128 x 512 x 784", peers=("torch", "openblas"), limit="sgemm"),
     Job("call", "call", "ns", "one call of a plugin's function through its table", peers=()),
     Job("call", "call_add", "ns", "two tensors of 4 elements added, recorded, differentiated"),
 )

@@ -97,7 +97,7 @@ class Programs:
         self.peers = os.path.join(root, "tests", "bench", "peers.py")
         self.bench = os.path.join(build, "tests", "bench", "bench")
         self.runs = 0
-        self.pythons = {}  # library -> (interpreter, version)
+        self.pythons = {}  # library -> (interpreter, version); "openblas" is called by the bench program itself
         for python in dict.fromkeys((os.environ.get("TENON_BENCH_PYTHON"), "/usr/bin/python3", "python3")):
             if python:
                 self.find_libraries(python)
@@ -111,6 +111,9 @@ class Programs:
             name, version = line.split()
             self.pythons.setdefault(name, (python, version))
 
+    def has(self, library):
+        return library == "openblas" or library in self.pythons
+
     def start_command(self):
         self.runs += 1
         return [os.path.join(self.build, "tenon"), "run", os.path.join(self.root, "tests", "bench", "start.ini"),
@@ -122,6 +125,8 @@ class Programs:
         return Side([self.bench, job.name], threads)
 
     def peer(self, job, library, threads):
+        if library == "openblas":
+            return Side([self.bench, job.peer_job(library)], threads)
         python, _ = self.pythons[library]
         if job.name == "start":
             return Starts(lambda: [python, self.peers, "start"], threads)

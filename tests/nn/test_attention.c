@@ -83,6 +83,43 @@ Test(attention, who_sees_nothing_gets_zeros) {
   cr_assert(element(y, 4) != 0);
 }
 
+/* The same by its parts: x (n, t, 3 h d) */
+static tn_tensor *by_parts(tn_tensor *x, int64_t heads, bool causal, double scale) {
+  int64_t n = tn_dim(x, 0), t = tn_dim(x, 1), d = tn_dim(x, 2) / 3 / heads;
+  tn_tensor *part[3],
+      *parts = tn_permute(tn_reshape(x, TN_SHAPE(n, t, 3, heads, d)), (const int32_t[]){2, 0, 3, 1, 4});
+  for (int64_t i = 0; i < 3; i++)
+    part[i] = tn_reshape(tn_slice(parts, 0, i, i + 1), TN_SHAPE(n, heads, t, d));
+  tn_tensor *y = tn_attention(part[0], part[1], part[2], NULL, causal, scale);
+  return tn_reshape(tn_permute(y, (const int32_t[]){0, 2, 1, 3}), TN_SHAPE(n, t, heads * d));
+}
+
+Test(attention, packed_rows_give_the_same_bits) {
+  static const int64_t sizes[][4] = {
+      {1, 1, 1, 1}, {2, 5, 3, 4}, {3, 64, 4, 32}, {2, 70, 2, 5}}; /* n, t, heads, d */
+  for (int i = 0; i < 4; i++)
+    for (int causal = 0; causal < 2; causal++) {
+      const int64_t *s = sizes[i];
+      tn_tensor *x = tn_leaf(tn_cast(nn_random(1, TN_SHAPE(s[0], s[1], 3 * s[2] * s[3])), TN_F32)), *dx, *dx2;
+      tn_tensor *y = tn_self_attention(x, s[2], causal, 0), *y2 = by_parts(x, s[2], causal, 0);
+      expect_close("output", y, y2, 0);
+      tn_vjp(y, y, &x, 1, &dx, 0);
+      tn_vjp(y2, y2, &x, 1, &dx2, 0);
+      expect_close("derivative", dx, dx2, 0);
+    }
+}
+
+static tn_tensor *apply_packed(const void *context, tn_tensor *const *in) {
+  return tn_self_attention(in[0], 2, *(const bool *)context, 0.9);
+}
+Test(attention, packed_derivatives) {
+  for (int causal = 0; causal < 2; causal++) {
+    bool c = causal;
+    tn_tensor *in[] = {nn_random(1, TN_SHAPE(2, 3, 12))};
+    check_gradients("self_attention", apply_packed, &c, in, 1);
+  }
+}
+
 static tn_tensor *everything(void) {
   tn_tensor *q = tn_leaf(tn_cast(nn_random(1, TN_SHAPE(4, 4, 64, 32)), TN_F32));
   tn_tensor *k = tn_leaf(tn_cast(nn_random(2, TN_SHAPE(4, 4, 64, 32)), TN_F32));
@@ -100,4 +137,6 @@ Test(attention, what_does_not_fit_is_an_error) {
   EXPECT_CONTAINS(first_error(), "attention: queries (2, 3, 2), keys (2, 4, 3)");
   cr_assert(tn_poisoned(tn_attention(q, q, q, nn_random(2, TN_SHAPE(3, 4)), false, 0)));
   EXPECT_CONTAINS(first_error(), "broadcast");
+  cr_assert(tn_poisoned(tn_self_attention(nn_random(3, TN_SHAPE(2, 3, 8)), 2, false, 0)));
+  EXPECT_CONTAINS(first_error(), "self_attention: (2, 3, 8)");
 }

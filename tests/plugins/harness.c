@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "harness.h"
 #include <stdlib.h>
+#include <string.h>
 #include <tenon/metric.h>
 #include <unistd.h>
 
@@ -276,4 +277,46 @@ bool harness_same(const harness_state *a, const harness_state *b) {
       return false;
   }
   return true;
+}
+
+tn_pipeline *harness_start(const char *text, const char *directory, const char *const *overrides,
+                           uint32_t count, tn_error *error) {
+  const tn_registry_options installed = {.builtin = TN_BUILD_ROOT "/plugins", .path = ""};
+  char path[] = "/tmp/tenon-harness-XXXXXX";
+  FILE *file = fdopen(mkstemp(path), "w");
+  cr_assert(file != NULL, "no temporary file");
+  fputs(text, file);
+  fclose(file);
+  if (!registry) registry = tn_registry_open(&installed, error);
+  cr_assert(registry != NULL, "%s", error->text);
+  const tn_pipeline_options options = {.file = path,
+                                       .directory = directory,
+                                       .overrides = overrides,
+                                       .override_count = count,
+                                       .quiet = directory == NULL};
+  tn_pipeline *p = tn_pipeline_open(registry, &options, error);
+  unlink(path);
+  return p;
+}
+
+tn_pipeline *harness_try(const char *text, const char *const *overrides, uint32_t count, tn_error *error) {
+  tn_pipeline *p = harness_start(text, NULL, overrides, count, error);
+  if (p) tn_pipeline_run(p, error);
+  return p;
+}
+
+tn_pipeline *harness_run(const char *text, const char *const *overrides, uint32_t count) {
+  tn_error error = {0};
+  tn_pipeline *p = harness_start(text, NULL, overrides, count, &error);
+  cr_assert(p && tn_pipeline_run(p, &error) >= 0, "%s", error.text);
+  return p;
+}
+
+double harness_result(const tn_pipeline *p, const char *name) {
+  const tn_result *results;
+  const uint32_t count = tn_pipeline_results(p, &results);
+  for (uint32_t i = 0; i < count; i++)
+    if (strcmp(results[i].name, name) == 0) return results[i].value;
+  cr_assert_fail("no result '%s' among %u", name, count);
+  return NAN;
 }

@@ -36,6 +36,16 @@ int64_t harness_integer(const harness_state *state, const char *name);
 /* True if two components of the same class were saved with the same bits. */
 bool harness_same(const harness_state *a, const harness_state *b);
 
+/* Whole pipeline files, with overrides. start opens one, NULL if it cannot, in a run directory unless that is
+ * NULL; run also runs it and ends the test if that fails; try opens and runs it, which may fail. The caller
+ * closes it. */
+tn_pipeline *harness_start(const char *text, const char *directory, const char *const *overrides,
+                           uint32_t count, tn_error *error);
+tn_pipeline *harness_run(const char *text, const char *const *overrides, uint32_t count);
+tn_pipeline *harness_try(const char *text, const char *const *overrides, uint32_t count, tn_error *error);
+/* A result of a run; ends the test if there is none of that name. */
+double harness_result(const tn_pipeline *p, const char *name);
+
 /* The figure `name` of a metric; NaN if it reports none of that name. */
 double harness_figure(const tn_component *metric, const char *name);
 

@@ -27,9 +27,9 @@ static tn_plan *plan_of(const char *claims, tn_error *error) {
   cr_assert(plan, "%s", error->text);
   EXPECT_INT(plan->cell_count, CELLS);
   for (int i = 0; i < CELLS; i++) {
-    results[i][0] = (tn_result){"test.x", x[i]};
-    results[i][1] = (tn_result){"seconds", 10};
-    results[i][2] = (tn_result){"test.accuracy", 0.5};
+    results[i][0] = (tn_result){"test.x", x[i], false};
+    results[i][1] = (tn_result){"seconds", 10, true};
+    results[i][2] = (tn_result){"test.accuracy", 0.5, false};
     outcomes[i] = (tn_outcome_record){.outcome = (char *)(uintptr_t) "finished",
                                       .record = {.results = results[i], .result_count = 3}};
   }

@@ -62,7 +62,69 @@ optimizer = adam
 ema = 0
 epochs = 3
 END
-pipelines='batch_norm two_stages'
+
+# A trained network's features feed a memory that grows along a stream of digits.
+cat >predictor.ini <<END
+[pipeline]
+stages = train, stream
+checkpoint_every = 5
+[digits]
+use = dataset.csv
+file = $ROOT/examples/data/digits.csv.gz
+header = no
+label = last
+scale = 16
+test = 40%
+[net]
+use = model.mlp
+hidden = 32
+[sgd]
+use = optimizer.sgd
+lr = 0.05
+momentum = 0.9
+[train]
+use = stage.supervised
+data = digits
+model = net
+loss = loss.cross_entropy
+optimizer = sgd
+epochs = 3
+[memory]
+use = predictor.adanpc
+model = net
+k = 5
+[stream]
+use = stage.test_stream
+predictor = memory
+fit = digits
+data = digits:test
+batch = 8
+END
+
+# An evolution of optimizer programs.
+cat >evolution.ini <<END
+[pipeline]
+stages = discover
+checkpoint_every = 10
+include = $ROOT/examples/papers/08-digits.inc
+[evolution]
+use = solver.regularized_evolution
+population = 20
+tournament = 5
+evaluations = 120
+[discover]
+use = stage.solve
+problem = proxy
+solver = evolution
+END
+pipelines='batch_norm two_stages predictor evolution'
+
+# A search for an architecture needs images.
+if [ -f "${TENON_DATA:-}/fashion/train-images-idx3-ubyte.gz" ]; then
+  sed -e 's/^stages = .*/stages = search\ncheckpoint_every = 3/' -e 's/^steps = 1000/steps = 30/' -e 's/^limit = .*/limit = 600/' \
+    -e 's/^train = 300/train = 200/' -e 's/^validation = 1000/validation = 300/' "$ROOT/examples/darts-fashion.ini" >darts.ini
+  pipelines="$pipelines darts"
+fi
 
 random=12345 # a fixed sequence of delays; what it hits depends on the machine
 draw() { random=$(((random * 1103515245 + 12345) % 2147483648)); echo $((random / 65536 % $1)); }

@@ -106,6 +106,10 @@ typedef struct tn_nn_service {
 
   /* Zero with probability p, else x / (1 - p). 0 <= p < 1. */
   tn_tensor *(*dropout)(tn_tensor *x, double p, tn_rng *rng);
+
+  /* Attention of rows to the rows of the same sequence, queries, keys and values of all heads side by side,
+   * as one linear layer gives them: x (n, t, 3 heads d) -> (n, t, heads d). causal, scale: see attention. */
+  tn_tensor *(*self_attention)(tn_tensor *x, int64_t heads, bool causal, double scale);
 } tn_nn_service;
 
 static inline tn_tensor *tn_convolution(tn_tensor *x, tn_tensor *weight, tn_tensor *bias,
@@ -200,6 +204,9 @@ static inline tn_tensor *tn_grid_sample(tn_tensor *x, tn_tensor *grid, tn_border
 static inline tn_tensor *tn_attention(tn_tensor *q, tn_tensor *k, tn_tensor *v, tn_tensor *mask, bool causal,
                                       double scale) {
   return tn_sdk.nn->attention(q, k, v, mask, causal, scale);
+}
+static inline tn_tensor *tn_self_attention(tn_tensor *x, int64_t heads, bool causal, double scale) {
+  return tn_sdk.nn->self_attention(x, heads, causal, scale);
 }
 static inline tn_tensor *tn_dropout(tn_tensor *x, double p, tn_rng *rng) {
   return tn_sdk.nn->dropout(x, p, rng);

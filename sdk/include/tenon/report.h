@@ -30,7 +30,8 @@ enum {
   TN_EVENT_SERIES = 14,
   /* Groups of bars from zero. tensor (n, k): k bars in each of n groups; row_labels: the groups,
    * column_labels: the bars of a group. */
-  TN_EVENT_BARS = 15
+  TN_EVENT_BARS = 15,
+  TN_EVENT_COST = 16 /* scalars: final figures that differ from run to run: seconds, bytes */
 };
 
 /* How a picture is drawn; flags. */
@@ -97,6 +98,15 @@ static inline void tn_emit_step(const tn_progress *progress, const tn_scalar_val
 static inline void tn_emit_result(const char *name, double value) {
   tn_scalar_value scalar = {name, value};
   tn_event event = tn_event_of(TN_EVENT_RESULT, NULL);
+  event.scalars = &scalar;
+  event.scalar_count = 1;
+  tn_emit(&event);
+}
+/* A final figure that differs from run to run, such as seconds: `STAGE.NAME` in [expect] and in cost.json,
+ * not in results.json, which is the same every time. */
+static inline void tn_emit_cost(const char *name, double value) {
+  tn_scalar_value scalar = {name, value};
+  tn_event event = tn_event_of(TN_EVENT_COST, NULL);
   event.scalars = &scalar;
   event.scalar_count = 1;
   tn_emit(&event);

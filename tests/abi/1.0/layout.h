@@ -11,6 +11,7 @@
 #include <tenon/environment.h>
 #include <tenon/expression.h>
 #include <tenon/gradient.h>
+#include <tenon/kappa.h>
 #include <tenon/linalg.h>
 #include <tenon/log.h>
 #include <tenon/loss.h>
@@ -82,6 +83,7 @@ _Static_assert(TN_ERROR_SHAPE == -2, "TN_ERROR_SHAPE");
 _Static_assert(TN_EUCLIDEAN == 1, "TN_EUCLIDEAN");
 _Static_assert(TN_EVALUATE == 1, "TN_EVALUATE");
 _Static_assert(TN_EVENT_BARS == 15, "TN_EVENT_BARS");
+_Static_assert(TN_EVENT_COST == 16, "TN_EVENT_COST");
 _Static_assert(TN_EVENT_GRAPH == 10, "TN_EVENT_GRAPH");
 _Static_assert(TN_EVENT_HISTOGRAM == 12, "TN_EVENT_HISTOGRAM");
 _Static_assert(TN_EVENT_IMAGES == 9, "TN_EVENT_IMAGES");
@@ -450,6 +452,27 @@ _Static_assert(offsetof(tn_init, reserved) == 4 && sizeof(((tn_init *)0)->reserv
 _Static_assert(offsetof(tn_integers, count) == 8 && sizeof(((tn_integers *)0)->count) == 4, "tn_integers.count");
 _Static_assert(sizeof(tn_integers) >= 16, "tn_integers");
 _Static_assert(offsetof(tn_integers, items) == 0 && sizeof(((tn_integers *)0)->items) == 8, "tn_integers.items");
+_Static_assert(offsetof(tn_kappa, conjugate) == 24 && sizeof(((tn_kappa *)0)->conjugate) == 8, "tn_kappa.conjugate");
+_Static_assert(sizeof(tn_kappa) >= 64, "tn_kappa");
+_Static_assert(offsetof(tn_kappa, conjugate_gradient) == 32 && sizeof(((tn_kappa *)0)->conjugate_gradient) == 8, "tn_kappa.conjugate_gradient");
+_Static_assert(offsetof(tn_kappa, constraints) == 56 && sizeof(((tn_kappa *)0)->constraints) == 8, "tn_kappa.constraints");
+_Static_assert(offsetof(tn_kappa, gradient) == 16 && sizeof(((tn_kappa *)0)->gradient) == 8, "tn_kappa.gradient");
+_Static_assert(offsetof(tn_kappa, norm) == 40 && sizeof(((tn_kappa *)0)->norm) == 8, "tn_kappa.norm");
+_Static_assert(offsetof(tn_kappa, project) == 48 && sizeof(((tn_kappa *)0)->project) == 8, "tn_kappa.project");
+_Static_assert(offsetof(tn_kappa, size) == 0 && sizeof(((tn_kappa *)0)->size) == 4, "tn_kappa.size");
+_Static_assert(offsetof(tn_kappa, value) == 8 && sizeof(((tn_kappa *)0)->value) == 8, "tn_kappa.value");
+_Static_assert(offsetof(tn_kappa_state, average) == 56 && sizeof(((tn_kappa_state *)0)->average) == 8, "tn_kappa_state.average");
+_Static_assert(sizeof(tn_kappa_state) >= 72, "tn_kappa_state");
+_Static_assert(offsetof(tn_kappa_state, beta1) == 24 && sizeof(((tn_kappa_state *)0)->beta1) == 8, "tn_kappa_state.beta1");
+_Static_assert(offsetof(tn_kappa_state, beta2) == 32 && sizeof(((tn_kappa_state *)0)->beta2) == 8, "tn_kappa_state.beta2");
+_Static_assert(offsetof(tn_kappa_state, decay) == 40 && sizeof(((tn_kappa_state *)0)->decay) == 8, "tn_kappa_state.decay");
+_Static_assert(offsetof(tn_kappa_state, global) == 5 && sizeof(((tn_kappa_state *)0)->global) == 1, "tn_kappa_state.global");
+_Static_assert(offsetof(tn_kappa_state, implicit) == 4 && sizeof(((tn_kappa_state *)0)->implicit) == 1, "tn_kappa_state.implicit");
+_Static_assert(offsetof(tn_kappa_state, lr) == 16 && sizeof(((tn_kappa_state *)0)->lr) == 8, "tn_kappa_state.lr");
+_Static_assert(offsetof(tn_kappa_state, mixture) == 64 && sizeof(((tn_kappa_state *)0)->mixture) == 8, "tn_kappa_state.mixture");
+_Static_assert(offsetof(tn_kappa_state, remaining) == 48 && sizeof(((tn_kappa_state *)0)->remaining) == 8, "tn_kappa_state.remaining");
+_Static_assert(offsetof(tn_kappa_state, size) == 0 && sizeof(((tn_kappa_state *)0)->size) == 4, "tn_kappa_state.size");
+_Static_assert(offsetof(tn_kappa_state, step) == 8 && sizeof(((tn_kappa_state *)0)->step) == 8, "tn_kappa_state.step");
 _Static_assert(offsetof(tn_kernel, f32) == 8 && sizeof(((tn_kernel *)0)->f32) == 24, "tn_kernel.f32");
 _Static_assert(sizeof(tn_kernel) >= 56, "tn_kernel");
 _Static_assert(offsetof(tn_kernel, f64) == 32 && sizeof(((tn_kernel *)0)->f64) == 24, "tn_kernel.f64");
@@ -528,7 +551,7 @@ _Static_assert(offsetof(tn_model_call, taps) == 92 && sizeof(((tn_model_call *)0
 _Static_assert(offsetof(tn_model_call, update_count) == 88 && sizeof(((tn_model_call *)0)->update_count) == 4, "tn_model_call.update_count");
 _Static_assert(offsetof(tn_model_call, updates) == 80 && sizeof(((tn_model_call *)0)->updates) == 8, "tn_model_call.updates");
 _Static_assert(offsetof(tn_nn_service, adaptive_pool) == 32 && sizeof(((tn_nn_service *)0)->adaptive_pool) == 8, "tn_nn_service.adaptive_pool");
-_Static_assert(sizeof(tn_nn_service) >= 136, "tn_nn_service");
+_Static_assert(sizeof(tn_nn_service) >= 144, "tn_nn_service");
 _Static_assert(offsetof(tn_nn_service, affine_grid) == 104 && sizeof(((tn_nn_service *)0)->affine_grid) == 8, "tn_nn_service.affine_grid");
 _Static_assert(offsetof(tn_nn_service, attention) == 120 && sizeof(((tn_nn_service *)0)->attention) == 8, "tn_nn_service.attention");
 _Static_assert(offsetof(tn_nn_service, batch_norm) == 40 && sizeof(((tn_nn_service *)0)->batch_norm) == 8, "tn_nn_service.batch_norm");
@@ -542,11 +565,20 @@ _Static_assert(offsetof(tn_nn_service, interpolate) == 96 && sizeof(((tn_nn_serv
 _Static_assert(offsetof(tn_nn_service, layer_norm) == 56 && sizeof(((tn_nn_service *)0)->layer_norm) == 8, "tn_nn_service.layer_norm");
 _Static_assert(offsetof(tn_nn_service, pool) == 24 && sizeof(((tn_nn_service *)0)->pool) == 8, "tn_nn_service.pool");
 _Static_assert(offsetof(tn_nn_service, rms_norm) == 72 && sizeof(((tn_nn_service *)0)->rms_norm) == 8, "tn_nn_service.rms_norm");
+_Static_assert(offsetof(tn_nn_service, self_attention) == 136 && sizeof(((tn_nn_service *)0)->self_attention) == 8, "tn_nn_service.self_attention");
 _Static_assert(offsetof(tn_nn_service, size) == 0 && sizeof(((tn_nn_service *)0)->size) == 4, "tn_nn_service.size");
 _Static_assert(offsetof(tn_nn_service, spectral_norm) == 88 && sizeof(((tn_nn_service *)0)->spectral_norm) == 8, "tn_nn_service.spectral_norm");
 _Static_assert(offsetof(tn_nn_service, weight_norm) == 80 && sizeof(((tn_nn_service *)0)->weight_norm) == 8, "tn_nn_service.weight_norm");
+_Static_assert(offsetof(tn_observation, gradient) == 16 && sizeof(((tn_observation *)0)->gradient) == 8, "tn_observation.gradient");
+_Static_assert(sizeof(tn_observation) >= 72, "tn_observation");
+_Static_assert(offsetof(tn_observation, optimizer) == 24 && sizeof(((tn_observation *)0)->optimizer) == 8, "tn_observation.optimizer");
+_Static_assert(offsetof(tn_observation, params) == 8 && sizeof(((tn_observation *)0)->params) == 8, "tn_observation.params");
+_Static_assert(offsetof(tn_observation, progress) == 32 && sizeof(((tn_observation *)0)->progress) == 40, "tn_observation.progress");
+_Static_assert(offsetof(tn_observation, reserved) == 4 && sizeof(((tn_observation *)0)->reserved) == 4, "tn_observation.reserved");
+_Static_assert(offsetof(tn_observation, size) == 0 && sizeof(((tn_observation *)0)->size) == 4, "tn_observation.size");
 _Static_assert(offsetof(tn_observer, event) == 8 && sizeof(((tn_observer *)0)->event) == 8, "tn_observer.event");
-_Static_assert(sizeof(tn_observer) >= 24, "tn_observer");
+_Static_assert(sizeof(tn_observer) >= 32, "tn_observer");
+_Static_assert(offsetof(tn_observer, observe) == 24 && sizeof(((tn_observer *)0)->observe) == 8, "tn_observer.observe");
 _Static_assert(offsetof(tn_observer, size) == 0 && sizeof(((tn_observer *)0)->size) == 4, "tn_observer.size");
 _Static_assert(offsetof(tn_observer, tick) == 16 && sizeof(((tn_observer *)0)->tick) == 8, "tn_observer.tick");
 _Static_assert(offsetof(tn_optimizer, begin) == 8 && sizeof(((tn_optimizer *)0)->begin) == 8, "tn_optimizer.begin");
@@ -555,6 +587,10 @@ _Static_assert(offsetof(tn_optimizer, final_params) == 32 && sizeof(((tn_optimiz
 _Static_assert(offsetof(tn_optimizer, learning_rate) == 24 && sizeof(((tn_optimizer *)0)->learning_rate) == 8, "tn_optimizer.learning_rate");
 _Static_assert(offsetof(tn_optimizer, size) == 0 && sizeof(((tn_optimizer *)0)->size) == 4, "tn_optimizer.size");
 _Static_assert(offsetof(tn_optimizer, step) == 16 && sizeof(((tn_optimizer *)0)->step) == 8, "tn_optimizer.step");
+_Static_assert(offsetof(tn_optimizer_kappa, describe) == 8 && sizeof(((tn_optimizer_kappa *)0)->describe) == 8, "tn_optimizer_kappa.describe");
+_Static_assert(sizeof(tn_optimizer_kappa) >= 24, "tn_optimizer_kappa");
+_Static_assert(offsetof(tn_optimizer_kappa, kappa) == 16 && sizeof(((tn_optimizer_kappa *)0)->kappa) == 8, "tn_optimizer_kappa.kappa");
+_Static_assert(offsetof(tn_optimizer_kappa, size) == 0 && sizeof(((tn_optimizer_kappa *)0)->size) == 4, "tn_optimizer_kappa.size");
 _Static_assert(offsetof(tn_optimizer_step, closure) == 48 && sizeof(((tn_optimizer_step *)0)->closure) == 8, "tn_optimizer_step.closure");
 _Static_assert(sizeof(tn_optimizer_step) >= 56, "tn_optimizer_step");
 _Static_assert(offsetof(tn_optimizer_step, gradient) == 16 && sizeof(((tn_optimizer_step *)0)->gradient) == 8, "tn_optimizer_step.gradient");
@@ -582,7 +618,7 @@ _Static_assert(offsetof(tn_param_entry, name) == 8 && sizeof(((tn_param_entry *)
 _Static_assert(offsetof(tn_param_entry, size) == 0 && sizeof(((tn_param_entry *)0)->size) == 4, "tn_param_entry.size");
 _Static_assert(offsetof(tn_param_entry, tensor) == 16 && sizeof(((tn_param_entry *)0)->tensor) == 8, "tn_param_entry.tensor");
 _Static_assert(offsetof(tn_params_service, assign) == 192 && sizeof(((tn_params_service *)0)->assign) == 8, "tn_params_service.assign");
-_Static_assert(sizeof(tn_params_service) >= 208, "tn_params_service");
+_Static_assert(sizeof(tn_params_service) >= 216, "tn_params_service");
 _Static_assert(offsetof(tn_params_service, axpy) == 112 && sizeof(((tn_params_service *)0)->axpy) == 8, "tn_params_service.axpy");
 _Static_assert(offsetof(tn_params_service, bytes) == 48 && sizeof(((tn_params_service *)0)->bytes) == 8, "tn_params_service.bytes");
 _Static_assert(offsetof(tn_params_service, clone) == 64 && sizeof(((tn_params_service *)0)->clone) == 8, "tn_params_service.clone");
@@ -599,6 +635,7 @@ _Static_assert(offsetof(tn_params_service, join) == 80 && sizeof(((tn_params_ser
 _Static_assert(offsetof(tn_params_service, lerp) == 128 && sizeof(((tn_params_service *)0)->lerp) == 8, "tn_params_service.lerp");
 _Static_assert(offsetof(tn_params_service, like) == 56 && sizeof(((tn_params_service *)0)->like) == 8, "tn_params_service.like");
 _Static_assert(offsetof(tn_params_service, load) == 176 && sizeof(((tn_params_service *)0)->load) == 8, "tn_params_service.load");
+_Static_assert(offsetof(tn_params_service, make) == 208 && sizeof(((tn_params_service *)0)->make) == 8, "tn_params_service.make");
 _Static_assert(offsetof(tn_params_service, multiply) == 136 && sizeof(((tn_params_service *)0)->multiply) == 8, "tn_params_service.multiply");
 _Static_assert(offsetof(tn_params_service, norm) == 152 && sizeof(((tn_params_service *)0)->norm) == 8, "tn_params_service.norm");
 _Static_assert(offsetof(tn_params_service, numel) == 40 && sizeof(((tn_params_service *)0)->numel) == 8, "tn_params_service.numel");
@@ -662,12 +699,16 @@ _Static_assert(offsetof(tn_problem_genome, print) == 56 && sizeof(((tn_problem_g
 _Static_assert(offsetof(tn_problem_genome, random) == 16 && sizeof(((tn_problem_genome *)0)->random) == 8, "tn_problem_genome.random");
 _Static_assert(offsetof(tn_problem_genome, size) == 0 && sizeof(((tn_problem_genome *)0)->size) == 4, "tn_problem_genome.size");
 _Static_assert(offsetof(tn_problem_info, constraints) == 16 && sizeof(((tn_problem_info *)0)->constraints) == 8, "tn_problem_info.constraints");
-_Static_assert(sizeof(tn_problem_info) >= 56, "tn_problem_info");
+_Static_assert(sizeof(tn_problem_info) >= 88, "tn_problem_info");
+_Static_assert(offsetof(tn_problem_info, lipschitz) == 64 && sizeof(((tn_problem_info *)0)->lipschitz) == 8, "tn_problem_info.lipschitz");
 _Static_assert(offsetof(tn_problem_info, lower) == 32 && sizeof(((tn_problem_info *)0)->lower) == 8, "tn_problem_info.lower");
 _Static_assert(offsetof(tn_problem_info, objectives) == 4 && sizeof(((tn_problem_info *)0)->objectives) == 4, "tn_problem_info.objectives");
 _Static_assert(offsetof(tn_problem_info, optimum) == 24 && sizeof(((tn_problem_info *)0)->optimum) == 8, "tn_problem_info.optimum");
 _Static_assert(offsetof(tn_problem_info, size) == 0 && sizeof(((tn_problem_info *)0)->size) == 4, "tn_problem_info.size");
+_Static_assert(offsetof(tn_problem_info, smoothness) == 72 && sizeof(((tn_problem_info *)0)->smoothness) == 8, "tn_problem_info.smoothness");
+_Static_assert(offsetof(tn_problem_info, solution) == 56 && sizeof(((tn_problem_info *)0)->solution) == 8, "tn_problem_info.solution");
 _Static_assert(offsetof(tn_problem_info, step) == 48 && sizeof(((tn_problem_info *)0)->step) == 8, "tn_problem_info.step");
+_Static_assert(offsetof(tn_problem_info, strong_convexity) == 80 && sizeof(((tn_problem_info *)0)->strong_convexity) == 8, "tn_problem_info.strong_convexity");
 _Static_assert(offsetof(tn_problem_info, upper) == 40 && sizeof(((tn_problem_info *)0)->upper) == 8, "tn_problem_info.upper");
 _Static_assert(offsetof(tn_problem_info, variables) == 8 && sizeof(((tn_problem_info *)0)->variables) == 8, "tn_problem_info.variables");
 _Static_assert(offsetof(tn_problem_parts, count) == 8 && sizeof(((tn_problem_parts *)0)->count) == 8, "tn_problem_parts.count");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Trajectory balance (Malkin et al. 2022) on an 8x8x8x8 hypergrid: MLP 256-256 with forward and backward
- * policies, 16 trajectories a step, Adam. A row of logits: DIMS + 1 forward actions (raise a coordinate, or
+ * policies, 16 trajectories a step, Adam. Trajectories are drawn off the tape, then all visited states go
+ * through the network at once. A row of logits: DIMS + 1 forward actions (raise a coordinate, or
  * stop), then DIMS backward ones. */
 #include <string.h>
 
@@ -13,10 +14,14 @@ static tn_params *all, *all_gradients;
 static bench_linear layers[3];
 static tn_rng rng;
 
-typedef struct trajectories {
-  int64_t state[BATCH][DIMS], action[BATCH]; /* action: the last one */
-  bool done[BATCH];
-} trajectories;
+/* The states that a batch of trajectories visits, step by step, and what was done there. */
+enum { LONGEST = DIMS * (SIDE - 1) + 1, ROOM = BATCH * LONGEST };
+typedef struct visits {
+  int64_t state[ROOM][DIMS], trajectory[ROOM], action[ROOM];
+  float came_from[ROOM][DIMS]; /* 1 at the action that led there, nowhere at the start */
+  int64_t count;
+} visits;
+static visits seen;
 
 static bool begin(void) {
   static const int64_t widths[] = {DIMS * SIDE, HIDDEN, HIDDEN, FORWARD + DIMS};
@@ -44,16 +49,25 @@ static float reward(const int64_t *state) {
   return 0.1f + 0.5f * (float)outer + 2.0f * (float)ring;
 }
 
-/* -1e9 where an action is impossible: (BATCH, FORWARD) and (BATCH, DIMS) */
-static void masks(const trajectories *t, tn_tensor **forward, tn_tensor **backward) {
-  float f[BATCH][FORWARD] = {0}, b[BATCH][DIMS] = {0};
-  for (int i = 0; i < BATCH; i++)
+/* Of the last n visits: log P_F (n, FORWARD) and log P_B (n, DIMS), impossible actions at -1e9. */
+static void log_policies(const visits *v, int64_t n, tn_tensor **log_f, tn_tensor **log_b) {
+  static float forward[ROOM][FORWARD], backward[ROOM][DIMS];
+  const int64_t(*state)[DIMS] = v->state + v->count - n;
+  for (int64_t i = 0; i < n; i++)
     for (int d = 0; d < DIMS; d++) {
-      if (t->state[i][d] == SIDE - 1) f[i][d] = -1e9f;
-      if (t->state[i][d] == 0) b[i][d] = -1e9f;
+      forward[i][d] = state[i][d] == SIDE - 1 ? -1e9f : 0;
+      backward[i][d] = state[i][d] == 0 ? -1e9f : 0;
     }
-  *forward = tn_from(TN_F32, TN_SHAPE(BATCH, FORWARD), f);
-  *backward = tn_from(TN_F32, TN_SHAPE(BATCH, DIMS), b);
+  tn_tensor *h = tn_flatten(tn_one_hot(tn_from(TN_I64, TN_SHAPE(n, DIMS), state), SIDE, TN_F32));
+  for (int i = 0; i < 3; i++) {
+    if (i > 0) h = tn_leaky_relu(h, 0.01);
+    h = bench_linear_apply(layers[i], policy.params, h);
+  }
+  *log_f =
+      tn_log_softmax(tn_add(tn_slice(h, 1, 0, FORWARD), tn_from(TN_F32, TN_SHAPE(n, FORWARD), forward)), 1);
+  if (log_b)
+    *log_b = tn_log_softmax(
+        tn_add(tn_slice(h, 1, FORWARD, FORWARD + DIMS), tn_from(TN_F32, TN_SHAPE(n, DIMS), backward)), 1);
 }
 
 static int64_t sample(const float *log_p) {
@@ -68,68 +82,56 @@ static int64_t sample(const float *log_p) {
   return possible;
 }
 
-/* (BATCH): log p of the chosen action where `chosen` has a 1, else 0 */
-static tn_tensor *chosen_log_p(tn_tensor *log_p, tn_tensor *chosen) {
-  return tn_sum_axis(tn_mul(log_p, chosen), 1);
+/* The state after visit i, which is a new visit. */
+static void follow(visits *v, int64_t i) {
+  int64_t next = v->count++;
+  memcpy(v->state[next], v->state[i], sizeof v->state[i]);
+  memset(v->came_from[next], 0, sizeof v->came_from[next]);
+  v->trajectory[next] = v->trajectory[i];
+  v->state[next][v->action[i]]++;
+  v->came_from[next][v->action[i]] = 1;
 }
 
-/* Draws an action for every trajectory that goes on, and takes it; 1 at (i, action). */
-static tn_tensor *advance(trajectories *t, const tn_tensor *log_p) {
-  float chosen[BATCH][FORWARD] = {0};
-  for (int i = 0; i < BATCH; i++) {
-    if (t->done[i]) continue;
-    int64_t a = sample(tn_f32(log_p) + i * FORWARD);
-    chosen[i][a] = 1;
-    t->action[i] = a;
-    t->done[i] = a == STOP;
-    if (a != STOP) t->state[i][a]++;
+/* BATCH trajectories, off the tape: a step takes an action in all that have not stopped. */
+static void draw(visits *v, float *rewards) {
+  memset(v->state, 0, BATCH * sizeof *v->state);
+  memset(v->came_from, 0, BATCH * sizeof *v->came_from);
+  for (int i = 0; i < BATCH; i++) v->trajectory[i] = i;
+  v->count = BATCH;
+  bool recording = tn_record(false);
+  for (int64_t first = 0; first < v->count;) {
+    int64_t end = v->count;
+    tn_tensor *log_f;
+    tn_scope_open();
+    log_policies(v, end - first, &log_f, NULL);
+    for (int64_t i = first; i < end; i++) {
+      v->action[i] = sample(tn_f32(log_f) + (i - first) * FORWARD);
+      if (v->action[i] == STOP)
+        rewards[v->trajectory[i]] = reward(v->state[i]);
+      else
+        follow(v, i);
+    }
+    tn_scope_close();
+    first = end;
   }
-  return tn_from(TN_F32, TN_SHAPE(BATCH, FORWARD), chosen);
-}
-
-/* 1 where the last action came from. */
-static tn_tensor *came_from(const trajectories *t) {
-  float chosen[BATCH][DIMS] = {0};
-  for (int i = 0; i < BATCH; i++)
-    if (!t->done[i]) chosen[i][t->action[i]] = 1;
-  return tn_from(TN_F32, TN_SHAPE(BATCH, DIMS), chosen);
-}
-
-static bool all_done(const trajectories *t) {
-  for (int i = 0; i < BATCH; i++)
-    if (!t->done[i]) return false;
-  return true;
-}
-
-static tn_tensor *logits(const trajectories *t) {
-  tn_tensor *h = tn_flatten(tn_one_hot(tn_from(TN_I64, TN_SHAPE(BATCH, DIMS), t->state), SIDE, TN_F32));
-  for (int i = 0; i < 3; i++) {
-    if (i > 0) h = tn_leaky_relu(h, 0.01);
-    h = bench_linear_apply(layers[i], policy.params, h);
-  }
-  return h;
+  tn_record(recording);
 }
 
 static double step(void) {
-  trajectories t;
-  memset(&t, 0, sizeof t);
-  tn_scope_open();
-  /* log Z + sum log P_F - sum log P_B, (BATCH) */
-  tn_tensor *balance = tn_broadcast_to(tn_param_tensor(log_z.params, 0), TN_SHAPE(BATCH));
-  for (bool first = true; !all_done(&t); first = false) {
-    tn_tensor *out = logits(&t), *forward, *backward;
-    masks(&t, &forward, &backward);
-    tn_tensor *log_f = tn_log_softmax(tn_add(tn_slice(out, 1, 0, FORWARD), forward), 1);
-    if (!first) {
-      tn_tensor *log_b = tn_log_softmax(tn_add(tn_slice(out, 1, FORWARD, FORWARD + DIMS), backward), 1);
-      balance = tn_sub(balance, chosen_log_p(log_b, came_from(&t)));
-    }
-    balance = tn_add(balance, chosen_log_p(log_f, advance(&t, log_f)));
-  }
   float rewards[BATCH];
-  for (int i = 0; i < BATCH; i++) rewards[i] = reward(t.state[i]);
-  tn_tensor *log_reward = tn_log(tn_from(TN_F32, TN_SHAPE(BATCH), rewards));
-  tn_tensor *loss = tn_mean(tn_square(tn_sub(balance, log_reward)));
+  draw(&seen, rewards);
+  tn_scope_open();
+  int64_t n = seen.count;
+  tn_tensor *log_f, *log_b;
+  log_policies(&seen, n, &log_f, &log_b);
+  tn_tensor *log_p_f = tn_pick(log_f, tn_from(TN_I64, TN_SHAPE(n), seen.action));
+  tn_tensor *log_p_b = tn_sum_axis(tn_mul(log_b, tn_from(TN_F32, TN_SHAPE(n, DIMS), seen.came_from)), 1);
+  /* log Z + sum log P_F - sum log P_B - log R, (BATCH) */
+  tn_tensor *flow =
+      tn_segment(TN_SUM, tn_sub(log_p_f, log_p_b), tn_from(TN_I64, TN_SHAPE(n), seen.trajectory), BATCH);
+  tn_tensor *balance = tn_sub(tn_add(flow, tn_param_tensor(log_z.params, 0)),
+                              tn_log(tn_from(TN_F32, TN_SHAPE(BATCH), rewards)));
+  tn_tensor *loss = tn_mean(tn_square(balance));
   double value = tn_item(loss);
   tn_grad_params(loss, all, all_gradients);
   bench_training_update(&policy, value);

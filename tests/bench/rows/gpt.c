@@ -56,13 +56,8 @@ static tn_tensor *apply_norm(norm n, tn_tensor *x) {
 
 /* (BATCH, CONTEXT, WIDTH) to the same */
 static tn_tensor *attend(const block *b, tn_tensor *x) {
-  tn_tensor *qkv = bench_linear_apply(b->qkv, training.params, x), *part[3];
-  qkv = tn_reshape(qkv, TN_SHAPE(BATCH, CONTEXT, 3, HEADS, HEAD));
-  qkv = tn_permute(qkv, (const int32_t[]){2, 0, 3, 1, 4}); /* (3, BATCH, HEADS, CONTEXT, HEAD) */
-  for (int i = 0; i < 3; i++)
-    part[i] = tn_reshape(tn_slice(qkv, 0, i, i + 1), TN_SHAPE(BATCH, HEADS, CONTEXT, HEAD));
-  tn_tensor *y = tn_attention(part[0], part[1], part[2], NULL, true, 0);
-  y = tn_reshape(tn_permute(y, (const int32_t[]){0, 2, 1, 3}), TN_SHAPE(BATCH, CONTEXT, WIDTH));
+  tn_tensor *qkv = bench_linear_apply(b->qkv, training.params, x);
+  tn_tensor *y = tn_self_attention(qkv, HEADS, true, 0);
   return bench_linear_apply(b->projection, training.params, y);
 }
 
