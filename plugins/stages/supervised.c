@@ -126,10 +126,6 @@ static tn_status supervised_check(void *self) {
     return tn_fail(TN_ERROR_INVALID, "give steps or epochs, not both");
   if (stage->weighting && !tn_loss_has_per_sample(stage->loss))
     return tn_fail(TN_ERROR_INVALID, "'%s' gives no loss a sample, which weighting needs", stage->loss->name);
-  for (uint32_t o = 0; o < stage->observers.count; o++)
-    if (!tn_observer_watches(stage->observers.items[o]))
-      return tn_fail(TN_ERROR_INVALID, "'%s' sees events only: it belongs into [pipeline] observers",
-                     stage->observers.items[o]->name);
   const tn_sampler *sampler = stage->sampler->vtable;
   if (stage->micro_batches > 1 && stage->weighting)
     return tn_fail(TN_ERROR_INVALID, "micro_batches and weighting: '%s' needs the whole batch",
@@ -138,9 +134,12 @@ static tn_status supervised_check(void *self) {
     return tn_fail(TN_ERROR_INVALID, "micro_batches and '%s': it learns from losses of the whole batch",
                    stage->sampler->name);
   if (parts_of_rank(stage) == 0)
-    return tn_fail(TN_ERROR_INVALID,
-                   "micro_batches = %lld on %d ranks: expected 1, 2, 4, 8 ... times %d",
+    return tn_fail(TN_ERROR_INVALID, "micro_batches = %lld on %d ranks: expected 1, 2, 4, 8 ... times %d",
                    (long long)stage->micro_batches, (int)tn_ranks(), (int)tn_ranks());
+  for (uint32_t o = 0; o < stage->observers.count; o++)
+    if (!tn_observer_watches(stage->observers.items[o]))
+      return tn_fail(TN_ERROR_INVALID, "'%s' sees events only: it belongs into [pipeline] observers",
+                     stage->observers.items[o]->name);
   const tn_component *const sets[] = {stage->data, stage->validation};
   tn_status status = TN_OK;
   for (size_t i = 0; status >= 0 && i < TN_ARRAY_LENGTH(sets); i++) {
