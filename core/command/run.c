@@ -33,15 +33,6 @@ static const char help[] =
     "  --launcher NAME  where they run: local (default), mpi (the ranks of an mpirun), slurm (a job each)\n"
     "  --single         no sweep: the file's own keys, without arms and claims\n";
 
-/* The claims of the file, if it makes any. */
-static int judge(const tn_command_options *o, const char *directory, tn_error *error) {
-  tn_experiment e;
-  const tn_status status = tn_experiment_judge(o, directory, &e, error);
-  const int code = status < 0 ? tn_command_error(error, true) : tn_experiment_print_claims(&e);
-  tn_experiment_free(&e);
-  return code;
-}
-
 /* 0: the opened pipeline is as the lock file says; else an exit code, after printing what differs. */
 static int compare(const tn_pipeline *pipeline, const char *lock, tn_error *error) {
   uint32_t differences = 0;
@@ -70,11 +61,11 @@ static int run(tn_registry *registry, const tn_command_options *o, tn_box *box, 
   tn_status status = pipeline ? tn_pipeline_check(pipeline, error) : error->status;
   if (status >= 0 && !o->single) status = tn_experiment_check_claims(o, error);
   int code = status < 0 ? tn_command_error(error, false) : compare(pipeline, o->lock, error);
-  if (code == 0) code = tn_command_outcome(pipeline, tn_pipeline_run(pipeline, error), error, options.quiet);
+  if (code == 0) code = tn_command_outcome(pipeline, tn_pipeline_run(pipeline, error), error);
   const bool leads = !pipeline || tn_pipeline_leads(pipeline);
   if (pipeline && leads) tn_pipeline_print_profile(pipeline, stdout);
   tn_pipeline_close(pipeline);
-  if (leads && code == TN_EXIT_OK && !o->single && !options.smoke) code = judge(o, directory, error);
+  if (leads && code == TN_EXIT_OK && !o->single) code = tn_experiment_end(o, directory);
   if (made && code != TN_EXIT_OK) {
     /* A file that was refused leaves no empty folder behind; one that holds something stays. */
     (void)remove(directory);

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* The run directory: pipeline.ini (resolved), lock.json, log.txt, results.json, parameters, loss curve and
- * report. */
+/* The run directory: pipeline.ini (resolved), lock.json, log.txt, events, results.json and parameters. */
 #include "core/pipeline/internal.h"
 #include "core/config/memory.h"
 #include "core/pipeline/directory.h"
 #include "core/pipeline/measure.h"
-#include "core/report/page.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -144,9 +142,12 @@ static tn_status make_own(tn_pipeline *p, const char *mode, tn_error *error) {
 
 /* What an earlier run in the same directory left must not be taken for this one's. */
 static void clear(const tn_pipeline *p) {
-  char path[4096];
-  snprintf(path, sizeof path, "%s/results.json", p->directory);
-  unlink(path);
+  static const char *const names[] = {"results.json", "cost.json", "expect.json", "report.html"};
+  for (size_t i = 0; i < TN_ARRAY_LENGTH(names); i++) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", p->directory, names[i]);
+    unlink(path);
+  }
   tn_checkpoint_prune(p->directory, 0);
 }
 
@@ -244,12 +245,9 @@ static tn_status save_params(tn_pipeline *p, tn_error *error) {
 tn_status tn_directory_finish(tn_pipeline *p, const char *outcome, tn_error *error) {
   tn_status status = save_params(p, error);
   if (status >= 0) status = write_cost(p, error);
-  char *page = tn_page_of_run(p->name, outcome, &p->record);
-  tn_status reported = page ? write_file(p, "report.html", page, error) : TN_ERROR_MEMORY;
-  free(page);
   char *json = results_json(p, outcome);
   tn_status written = json ? write_file(p, "results.json", json, error)
                            : tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
   free(json);
-  return status < 0 ? status : reported < 0 ? reported : written;
+  return status < 0 ? status : written;
 }

@@ -62,15 +62,25 @@ static void darts_release(struct darts *s) {
 }
 static void darts_destroy(void *self) { darts_release(self); }
 
-/* A real key of a component by its schema; 0 if it has none of that name. */
-static double real_key(const tn_component *c, const char *key) {
+/* The field of a component's key, by its schema; NULL if it has none of that name and type. */
+static const void *field_of(const tn_component *c, const char *key, tn_param_type type) {
   for (uint32_t i = 0; i < c->cls->param_count; i++) {
     const tn_param *param =
         (const tn_param *)(const void *)((const char *)c->cls->params + (size_t)i * c->cls->param_size);
-    if (param->type == TN_PARAM_REAL && strcmp(param->key, key) == 0)
-      return *(const double *)(const void *)((const char *)c->self + param->offset);
+    if (param->type == type && strcmp(param->key, key) == 0) return (const char *)c->self + param->offset;
   }
-  return 0;
+  return NULL;
+}
+static double real_key(const tn_component *c, const char *key) {
+  const double *field = field_of(c, key, TN_PARAM_REAL);
+  return field ? *field : 0;
+}
+
+/* Order 2 computes the next step of the weights itself: that of SGD, w - lr v with v = momentum v + g. */
+static bool foreseeable(const tn_component *optimizer) {
+  const bool *nesterov = field_of(optimizer, "nesterov", TN_PARAM_BOOL);
+  return strcmp(optimizer->cls->name, "sgd") == 0 && real_key(optimizer, "dampening") <= 0 &&
+         !(nesterov && *nesterov);
 }
 
 /* Sorts the entries of the supernet's set into architecture and weights. */
@@ -107,11 +117,11 @@ static tn_status darts_begin(void *self, const tn_search_setting *setting) {
   if (setting->train_count < 1 || setting->validation_count < 1)
     return tn_fail(TN_ERROR_INVALID, "the search needs training and validation rows, got %lld and %lld",
                    (long long)setting->train_count, (long long)setting->validation_count);
-  if (s->order == 2 &&
-      (strcmp(setting->optimizer->cls->name, "sgd") != 0 || real_key(setting->optimizer, "dampening") > 0))
+  if (s->order == 2 && !foreseeable(setting->optimizer))
     return tn_fail(
         TN_ERROR_INVALID,
-        "order 2 looks one step of optimizer.sgd without dampening ahead, '%s' is another optimizer",
+        "order 2 looks one step of optimizer.sgd ahead, without dampening and Nesterov's momentum; "
+        "'%s' makes other steps",
         setting->optimizer->name);
   s->momentum = real_key(setting->optimizer, "momentum");
   s->decay = real_key(setting->optimizer, "weight_decay");

@@ -156,6 +156,14 @@ static inline tn_status figures_metrics(struct figures *figures, const char *pre
   }
   return status;
 }
+/* Adds what a metric has accumulated and what it finds by probing, and lets it draw. */
+static inline tn_status figures_measure(struct figures *figures, const tn_component *metric,
+                                        const tn_metric_probe *probe) {
+  tn_status status = TN_OK;
+  if (tn_metric_accumulates(metric)) status = tn_metric_values(metric, &figures->sink);
+  if (status >= 0 && tn_metric_probes(metric)) status = tn_metric_measure(metric, probe, &figures->sink);
+  return status < 0 ? status : tn_metric_report(metric);
+}
 static inline tn_status pass_update_metrics(const tn_references *metrics, const tn_fields *fields) {
   tn_status status = TN_OK;
   for (uint32_t m = 0; status >= 0 && m < metrics->count; m++)

@@ -53,6 +53,7 @@ struct parts {
 struct supervised {
   const tn_component *data, *validation, *model, *loss, *optimizer, *schedule, *weighting, *sampler;
   tn_references transforms, gradient, metrics, observers;
+  bool restart;
   tn_count batch;
   double epochs, ema;
   int64_t steps, evaluate_every, log_every, evaluation_batch, micro_batches;
@@ -108,6 +109,8 @@ static const tn_param supervised_params[] = {
     TN_INTEGER(struct supervised, micro_batches, "1", 1, 1 << 20, NULL,
                "parts of a batch, one after another or spread over ranks"),
     TN_INTEGER(struct supervised, evaluation_batch, "500", 1, 1 << 20, "rows", "rows a batch in validation"),
+    TN_BOOL(struct supervised, restart, "no",
+            "begin with the parameters as they were at first, whatever trained them since"),
 };
 
 /* 0: they cannot be spread. */
@@ -193,6 +196,15 @@ static void add_block(struct supervised *stage, const tn_component *component, t
   const struct block *last = stage->block_count > 0 ? &stage->blocks[stage->block_count - 1] : NULL;
   stage->blocks[stage->block_count++] =
       (struct block){component, live, last ? last->first + last->count : 0, tn_params_count(live)};
+}
+
+/* Everything that is trained as it was at first. */
+static tn_status restart(const struct supervised *stage) {
+  tn_status status = tn_initialise(stage->model);
+  if (status >= 0 && pass_parameters(stage->loss)) status = tn_initialise(stage->loss);
+  for (uint32_t t = 0; status >= 0 && t < stage->transforms.count; t++)
+    if (pass_parameters(stage->transforms.items[t])) status = tn_initialise(stage->transforms.items[t]);
+  return status;
 }
 
 /* Puts together what is trained. */
@@ -591,7 +603,8 @@ static tn_status supervised_begin(void *self) {
   stage->evaluation_index = tn_alloc((size_t)stage->evaluation_batch * sizeof *stage->evaluation_index);
   if (!stage->index || !stage->evaluation_index) return TN_ERROR_MEMORY;
 
-  tn_status status = pass_fit(stage->data, &stage->transforms);
+  tn_status status = stage->restart ? restart(stage) : TN_OK;
+  if (status >= 0) status = pass_fit(stage->data, &stage->transforms);
   if (status >= 0) status = collect_parameters(stage);
   if (status >= 0) status = parts_prepare(stage);
   if (status >= 0) status = tn_optimizer_begin(stage->optimizer, stage->all);
@@ -852,7 +865,8 @@ static tn_status supervised_step(void *self) {
                                   .loss = loss,
                                   .schedule = factor,
                                   .step = stage->step + 1,
-                                  .closure = &o.closure};
+                                  .closure = &o.closure,
+                                  .steps = stage->planned};
   status = tn_optimizer_update(stage->optimizer, &step);
   if (status < 0) return status;
   const bool recording = tn_record(false);
