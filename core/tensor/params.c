@@ -509,6 +509,24 @@ static tn_params *api_select(const tn_params *params, const uint32_t *indices, u
   return part;
 }
 
+static tn_params *api_make(const tn_param_entry *entries, uint32_t count) {
+  tn_param_layout *layout = tn_workspace_take((count + 1) * sizeof *layout);
+  if (!layout) return NULL;
+  for (uint32_t i = 0; i < count; i++)
+    layout[i] = (tn_param_layout){.name = entries[i].name,
+                                  .group = entries[i].group,
+                                  .dtype = entries[i].tensor->dtype,
+                                  .shape = tn_shape_of(entries[i].tensor)};
+  tn_params *params = tn_params_build(layout, count);
+  tn_workspace_give(layout);
+  for (uint32_t i = 0; params && i < count; i++) {
+    const tn_tensor *from = entries[i].tensor;
+    memcpy(params->items[i].tensor->t.dl.data, from->dl.data,
+           (size_t)from->numel * tn_dtype_size(from->dtype));
+  }
+  return params;
+}
+
 static tn_status api_save(const tn_params *params, const char *path) {
   tn_safetensor *items = tn_system_alloc((params->count + 1) * sizeof *items);
   if (!items) return tn_fail(TN_ERROR_MEMORY, "out of memory for %s", path);
@@ -587,4 +605,5 @@ const tn_params_service tn_params_table = {
     .flatten = api_flatten,
     .assign = api_assign,
     .select = api_select,
+    .make = api_make,
 };

@@ -55,7 +55,8 @@ static const tn_class csv_class = {.size = sizeof(tn_class),
                                    .summary = "Figures as metrics.csv in the run directory",
                                    .reference = "RFC 4180",
                                    .instance_size = sizeof(struct csv),
-                                   .vtable = &(const tn_observer){sizeof(tn_observer), csv_event, NULL},
+                                   .vtable =
+                                       &(const tn_observer){.size = sizeof(tn_observer), .event = csv_event},
                                    .destroy = csv_destroy,
                                    .state = csv_state};
 TN_PLUGIN("observer_csv", "1.0.0", "MIT", &csv_class)

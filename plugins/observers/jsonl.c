@@ -119,14 +119,15 @@ static tn_status jsonl_state(void *self, const tn_visitor *visitor) {
   return observer_file_state(&((struct jsonl *)self)->file, visitor);
 }
 
-static const tn_class jsonl_class = {.size = sizeof(tn_class),
-                                     .kind = TN_OBSERVER,
-                                     .name = "jsonl",
-                                     .summary = "Every event as a line of metrics.jsonl in the run directory",
-                                     .reference = "jsonlines.org",
-                                     TN_CLASS_PARAMS(jsonl_params),
-                                     .instance_size = sizeof(struct jsonl),
-                                     .vtable = &(const tn_observer){sizeof(tn_observer), jsonl_event, NULL},
-                                     .destroy = jsonl_destroy,
-                                     .state = jsonl_state};
+static const tn_class jsonl_class = {
+    .size = sizeof(tn_class),
+    .kind = TN_OBSERVER,
+    .name = "jsonl",
+    .summary = "Every event as a line of metrics.jsonl in the run directory",
+    .reference = "jsonlines.org",
+    TN_CLASS_PARAMS(jsonl_params),
+    .instance_size = sizeof(struct jsonl),
+    .vtable = &(const tn_observer){.size = sizeof(tn_observer), .event = jsonl_event},
+    .destroy = jsonl_destroy,
+    .state = jsonl_state};
 TN_PLUGIN("observer_jsonl", "1.0.0", "MIT", &jsonl_class)

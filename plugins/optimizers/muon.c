@@ -21,6 +21,7 @@
  * tensors whose name contains a text of `adam`; the authors say embeddings and the last layer belong there.
  */
 #include "entries.h"
+#include "newton_schulz.h"
 #include <tgmath.h>
 
 enum { METHOD_NEWTON_SCHULZ, METHOD_SVD };
@@ -125,17 +126,6 @@ TN_FUSED(muon_pass, {
 })
 
 /* ---- orthogonalising; x (rows, columns) ---- */
-
-static tn_tensor *newton_schulz(tn_tensor *x, int64_t iterations) {
-  const bool tall = tn_dim(x, 0) > tn_dim(x, 1);
-  x = tn_scale(x, 1 / (tn_item(tn_norm(x)) + 1e-7));
-  for (int64_t i = 0; i < iterations; i++) {
-    tn_tensor *a = tall ? tn_matmul_tn(x, x) : tn_matmul_nt(x, x);
-    tn_tensor *b = tn_add(tn_scale(a, -4.7750), tn_scale(tn_matmul(a, a), 2.0315));
-    x = tn_add(tn_scale(x, 3.4445), tall ? tn_matmul(x, b) : tn_matmul(b, x));
-  }
-  return x;
-}
 
 /* By the eigenvectors of the smaller of X X' and X' X, in float64. */
 static tn_tensor *polar_factor(tn_tensor *matrix) {

@@ -31,7 +31,7 @@ struct evolution {
   TN_INTEGER(struct evolution, population, "1000", 2, 1 << 20, NULL, "members"),         \
       TN_INTEGER(struct evolution, tournament, "2", 1, 1 << 20, NULL,                    \
                  "members that compete to be a parent"),                                 \
-      TN_INTEGER(struct evolution, evaluations, "1000", 0, 1e15, NULL,                      \
+      TN_INTEGER(struct evolution, evaluations, "1000", 0, 1e15, NULL,                   \
                  "a run ends after so many; 0: no limit"),                               \
       TN_INTEGER(struct evolution, candidates, "0", 0, 1e15, NULL,                       \
                  "a run ends after so many, those found in the cache too; 0: no limit"), \

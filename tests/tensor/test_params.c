@@ -335,3 +335,21 @@ Test(params, malformed_files_are_refused) {
   cr_expect_eq(tn_safetensors_parse("x", "1234", 4, &file), TN_ERROR_INVALID);
   first_error();
 }
+
+Test(params, sets_are_made_from_tensors) {
+  tn_tensor *w = random_tensor(1, TN_SHAPE(2, 3), -1, 1), *b = random_tensor(2, TN_SHAPE(3), -1, 1);
+  const tn_param_entry entries[] = {{sizeof *entries, TN_NO_DECAY, "b", b},
+                                    {sizeof *entries, TN_DECAY, "w", w}};
+  tn_params *p = tn_params_make(entries, 2), *gradient = tn_params_like(p);
+  tn_param_entry entry;
+  cr_assert_eq(tn_params_entry(p, 1, &entry), TN_OK);
+  cr_expect_str_eq(entry.name, "w");
+  cr_expect_eq(entry.group, TN_DECAY);
+  cr_expect_neq(tn_data(entry.tensor), tn_data(w), "values are copied");
+  expect_close("w", entry.tensor, w, 0);
+  expect_close("b", tn_param_tensor(p, 0), b, 0);
+  cr_assert_eq(tn_grad_params(tn_sum(tn_square(entry.tensor)), p, gradient), TN_OK);
+  expect_close("2 w", tn_param_tensor(gradient, 1), tn_scale(w, 2), 1e-12);
+  tn_params_release(gradient);
+  tn_params_release(p);
+}

@@ -160,6 +160,8 @@ typedef struct tn_params_service {
   /* A set that lends the entries listed, in that order: gradients and updates of a part. Released by whoever
    * made it, before the original. */
   tn_params *(*select)(const tn_params *params, const uint32_t *indices, uint32_t count);
+  /* A set of your own: names, groups and values of the entries are copied. NULL if out of memory. */
+  tn_params *(*make)(const tn_param_entry *entries, uint32_t count);
 } tn_params_service;
 
 static inline uint32_t tn_declare(tn_declaration *declaration, const char *name, tn_shape shape,
@@ -219,6 +221,10 @@ static inline tn_status tn_params_assign(tn_params *params, const tn_tensor *fla
 }
 static inline tn_params *tn_params_select(const tn_params *params, const uint32_t *indices, uint32_t count) {
   return tn_sdk.params->select(params, indices, count);
+}
+static inline tn_params *tn_params_make(const tn_param_entry *entries, uint32_t count) {
+  if (TN_HAS(tn_sdk.params, tn_params_service, make)) return tn_sdk.params->make(entries, count);
+  return NULL;
 }
 
 #endif

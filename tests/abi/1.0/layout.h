@@ -5,12 +5,14 @@
 #include <tenon/comm.h>
 #include <tenon/communicator.h>
 #include <tenon/component.h>
+#include <tenon/cost.h>
 #include <tenon/data.h>
 #include <tenon/dataset.h>
 #include <tenon/embed.h>
 #include <tenon/environment.h>
 #include <tenon/expression.h>
 #include <tenon/gradient.h>
+#include <tenon/kappa.h>
 #include <tenon/linalg.h>
 #include <tenon/log.h>
 #include <tenon/loss.h>
@@ -271,6 +273,9 @@ _Static_assert(offsetof(struct tn_visitor, real) == 24 && sizeof(((struct tn_vis
 _Static_assert(offsetof(struct tn_visitor, size) == 0 && sizeof(((struct tn_visitor *)0)->size) == 4, "struct tn_visitor.size");
 _Static_assert(offsetof(struct tn_visitor, tensor) == 48 && sizeof(((struct tn_visitor *)0)->tensor) == 8, "struct tn_visitor.tensor");
 _Static_assert(offsetof(struct tn_visitor, text) == 32 && sizeof(((struct tn_visitor *)0)->text) == 8, "struct tn_visitor.text");
+_Static_assert(offsetof(tn_architecture, set) == 8 && sizeof(((tn_architecture *)0)->set) == 8, "tn_architecture.set");
+_Static_assert(sizeof(tn_architecture) >= 16, "tn_architecture");
+_Static_assert(offsetof(tn_architecture, size) == 0 && sizeof(((tn_architecture *)0)->size) == 4, "tn_architecture.size");
 _Static_assert(offsetof(tn_autograd_service, checkpoint) == 72 && sizeof(((tn_autograd_service *)0)->checkpoint) == 8, "tn_autograd_service.checkpoint");
 _Static_assert(sizeof(tn_autograd_service) >= 88, "tn_autograd_service");
 _Static_assert(offsetof(tn_autograd_service, custom) == 64 && sizeof(((tn_autograd_service *)0)->custom) == 8, "tn_autograd_service.custom");
@@ -303,8 +308,10 @@ _Static_assert(offsetof(tn_comm_service, ranks) == 16 && sizeof(((tn_comm_servic
 _Static_assert(offsetof(tn_comm_service, size) == 0 && sizeof(((tn_comm_service *)0)->size) == 4, "tn_comm_service.size");
 _Static_assert(offsetof(tn_comm_service, sum) == 24 && sizeof(((tn_comm_service *)0)->sum) == 8, "tn_comm_service.sum");
 _Static_assert(offsetof(tn_comm_service, sum_params) == 32 && sizeof(((tn_comm_service *)0)->sum_params) == 8, "tn_comm_service.sum_params");
+_Static_assert(offsetof(tn_communicator, abort) == 72 && sizeof(((tn_communicator *)0)->abort) == 8, "tn_communicator.abort");
+_Static_assert(sizeof(tn_communicator) >= 80, "tn_communicator");
 _Static_assert(offsetof(tn_communicator, all_gather) == 24 && sizeof(((tn_communicator *)0)->all_gather) == 8, "tn_communicator.all_gather");
-_Static_assert(sizeof(tn_communicator) >= 64, "tn_communicator");
+_Static_assert(offsetof(tn_communicator, all_to_all) == 64 && sizeof(((tn_communicator *)0)->all_to_all) == 8, "tn_communicator.all_to_all");
 _Static_assert(offsetof(tn_communicator, barrier) == 40 && sizeof(((tn_communicator *)0)->barrier) == 8, "tn_communicator.barrier");
 _Static_assert(offsetof(tn_communicator, broadcast) == 32 && sizeof(((tn_communicator *)0)->broadcast) == 8, "tn_communicator.broadcast");
 _Static_assert(offsetof(tn_communicator, rank) == 8 && sizeof(((tn_communicator *)0)->rank) == 8, "tn_communicator.rank");
@@ -317,6 +324,9 @@ _Static_assert(sizeof(tn_conv) >= 56, "tn_conv");
 _Static_assert(offsetof(tn_conv, groups) == 48 && sizeof(((tn_conv *)0)->groups) == 8, "tn_conv.groups");
 _Static_assert(offsetof(tn_conv, padding) == 16 && sizeof(((tn_conv *)0)->padding) == 16, "tn_conv.padding");
 _Static_assert(offsetof(tn_conv, stride) == 0 && sizeof(((tn_conv *)0)->stride) == 16, "tn_conv.stride");
+_Static_assert(offsetof(tn_cost, macs) == 8 && sizeof(((tn_cost *)0)->macs) == 8, "tn_cost.macs");
+_Static_assert(sizeof(tn_cost) >= 16, "tn_cost");
+_Static_assert(offsetof(tn_cost, size) == 0 && sizeof(((tn_cost *)0)->size) == 4, "tn_cost.size");
 _Static_assert(offsetof(tn_count, fraction) == 8 && sizeof(((tn_count *)0)->fraction) == 8, "tn_count.fraction");
 _Static_assert(sizeof(tn_count) >= 16, "tn_count");
 _Static_assert(offsetof(tn_count, number) == 0 && sizeof(((tn_count *)0)->number) == 8, "tn_count.number");
@@ -370,6 +380,13 @@ _Static_assert(offsetof(tn_dl_type, bits) == 1 && sizeof(((tn_dl_type *)0)->bits
 _Static_assert(sizeof(tn_dl_type) >= 4, "tn_dl_type");
 _Static_assert(offsetof(tn_dl_type, code) == 0 && sizeof(((tn_dl_type *)0)->code) == 1, "tn_dl_type.code");
 _Static_assert(offsetof(tn_dl_type, lanes) == 2 && sizeof(((tn_dl_type *)0)->lanes) == 2, "tn_dl_type.lanes");
+_Static_assert(offsetof(tn_embed_array, classes) == 72 && sizeof(((tn_embed_array *)0)->classes) == 8, "tn_embed_array.classes");
+_Static_assert(sizeof(tn_embed_array) >= 80, "tn_embed_array");
+_Static_assert(offsetof(tn_embed_array, gradient) == 64 && sizeof(((tn_embed_array *)0)->gradient) == 8, "tn_embed_array.gradient");
+_Static_assert(offsetof(tn_embed_array, name) == 8 && sizeof(((tn_embed_array *)0)->name) == 8, "tn_embed_array.name");
+_Static_assert(offsetof(tn_embed_array, reserved) == 4 && sizeof(((tn_embed_array *)0)->reserved) == 4, "tn_embed_array.reserved");
+_Static_assert(offsetof(tn_embed_array, size) == 0 && sizeof(((tn_embed_array *)0)->size) == 4, "tn_embed_array.size");
+_Static_assert(offsetof(tn_embed_array, value) == 16 && sizeof(((tn_embed_array *)0)->value) == 48, "tn_embed_array.value");
 _Static_assert(offsetof(tn_environment, describe) == 8 && sizeof(((tn_environment *)0)->describe) == 8, "tn_environment.describe");
 _Static_assert(sizeof(tn_environment) >= 88, "tn_environment");
 _Static_assert(offsetof(tn_environment, features) == 40 && sizeof(((tn_environment *)0)->features) == 8, "tn_environment.features");
@@ -466,6 +483,27 @@ _Static_assert(offsetof(tn_init, reserved) == 4 && sizeof(((tn_init *)0)->reserv
 _Static_assert(offsetof(tn_integers, count) == 8 && sizeof(((tn_integers *)0)->count) == 4, "tn_integers.count");
 _Static_assert(sizeof(tn_integers) >= 16, "tn_integers");
 _Static_assert(offsetof(tn_integers, items) == 0 && sizeof(((tn_integers *)0)->items) == 8, "tn_integers.items");
+_Static_assert(offsetof(tn_kappa, conjugate) == 24 && sizeof(((tn_kappa *)0)->conjugate) == 8, "tn_kappa.conjugate");
+_Static_assert(sizeof(tn_kappa) >= 64, "tn_kappa");
+_Static_assert(offsetof(tn_kappa, conjugate_gradient) == 32 && sizeof(((tn_kappa *)0)->conjugate_gradient) == 8, "tn_kappa.conjugate_gradient");
+_Static_assert(offsetof(tn_kappa, constraints) == 56 && sizeof(((tn_kappa *)0)->constraints) == 8, "tn_kappa.constraints");
+_Static_assert(offsetof(tn_kappa, gradient) == 16 && sizeof(((tn_kappa *)0)->gradient) == 8, "tn_kappa.gradient");
+_Static_assert(offsetof(tn_kappa, norm) == 40 && sizeof(((tn_kappa *)0)->norm) == 8, "tn_kappa.norm");
+_Static_assert(offsetof(tn_kappa, project) == 48 && sizeof(((tn_kappa *)0)->project) == 8, "tn_kappa.project");
+_Static_assert(offsetof(tn_kappa, size) == 0 && sizeof(((tn_kappa *)0)->size) == 4, "tn_kappa.size");
+_Static_assert(offsetof(tn_kappa, value) == 8 && sizeof(((tn_kappa *)0)->value) == 8, "tn_kappa.value");
+_Static_assert(offsetof(tn_kappa_state, average) == 56 && sizeof(((tn_kappa_state *)0)->average) == 8, "tn_kappa_state.average");
+_Static_assert(sizeof(tn_kappa_state) >= 72, "tn_kappa_state");
+_Static_assert(offsetof(tn_kappa_state, beta1) == 24 && sizeof(((tn_kappa_state *)0)->beta1) == 8, "tn_kappa_state.beta1");
+_Static_assert(offsetof(tn_kappa_state, beta2) == 32 && sizeof(((tn_kappa_state *)0)->beta2) == 8, "tn_kappa_state.beta2");
+_Static_assert(offsetof(tn_kappa_state, decay) == 40 && sizeof(((tn_kappa_state *)0)->decay) == 8, "tn_kappa_state.decay");
+_Static_assert(offsetof(tn_kappa_state, global) == 5 && sizeof(((tn_kappa_state *)0)->global) == 1, "tn_kappa_state.global");
+_Static_assert(offsetof(tn_kappa_state, implicit) == 4 && sizeof(((tn_kappa_state *)0)->implicit) == 1, "tn_kappa_state.implicit");
+_Static_assert(offsetof(tn_kappa_state, lr) == 16 && sizeof(((tn_kappa_state *)0)->lr) == 8, "tn_kappa_state.lr");
+_Static_assert(offsetof(tn_kappa_state, mixture) == 64 && sizeof(((tn_kappa_state *)0)->mixture) == 8, "tn_kappa_state.mixture");
+_Static_assert(offsetof(tn_kappa_state, remaining) == 48 && sizeof(((tn_kappa_state *)0)->remaining) == 8, "tn_kappa_state.remaining");
+_Static_assert(offsetof(tn_kappa_state, size) == 0 && sizeof(((tn_kappa_state *)0)->size) == 4, "tn_kappa_state.size");
+_Static_assert(offsetof(tn_kappa_state, step) == 8 && sizeof(((tn_kappa_state *)0)->step) == 8, "tn_kappa_state.step");
 _Static_assert(offsetof(tn_kernel, f32) == 8 && sizeof(((tn_kernel *)0)->f32) == 24, "tn_kernel.f32");
 _Static_assert(sizeof(tn_kernel) >= 56, "tn_kernel");
 _Static_assert(offsetof(tn_kernel, f64) == 32 && sizeof(((tn_kernel *)0)->f64) == 24, "tn_kernel.f64");
@@ -520,12 +558,14 @@ _Static_assert(offsetof(tn_metric, size) == 0 && sizeof(((tn_metric *)0)->size) 
 _Static_assert(offsetof(tn_metric, update) == 16 && sizeof(((tn_metric *)0)->update) == 8, "tn_metric.update");
 _Static_assert(offsetof(tn_metric, values) == 24 && sizeof(((tn_metric *)0)->values) == 8, "tn_metric.values");
 _Static_assert(offsetof(tn_metric_probe, data) == 32 && sizeof(((tn_metric_probe *)0)->data) == 8, "tn_metric_probe.data");
-_Static_assert(sizeof(tn_metric_probe) >= 64, "tn_metric_probe");
+_Static_assert(sizeof(tn_metric_probe) >= 80, "tn_metric_probe");
 _Static_assert(offsetof(tn_metric_probe, loss) == 24 && sizeof(((tn_metric_probe *)0)->loss) == 8, "tn_metric_probe.loss");
 _Static_assert(offsetof(tn_metric_probe, model) == 8 && sizeof(((tn_metric_probe *)0)->model) == 8, "tn_metric_probe.model");
 _Static_assert(offsetof(tn_metric_probe, params) == 16 && sizeof(((tn_metric_probe *)0)->params) == 8, "tn_metric_probe.params");
-_Static_assert(offsetof(tn_metric_probe, preference) == 56 && sizeof(((tn_metric_probe *)0)->preference) == 8, "tn_metric_probe.preference");
+_Static_assert(offsetof(tn_metric_probe, preference) == 72 && sizeof(((tn_metric_probe *)0)->preference) == 8, "tn_metric_probe.preference");
 _Static_assert(offsetof(tn_metric_probe, reserved) == 4 && sizeof(((tn_metric_probe *)0)->reserved) == 4, "tn_metric_probe.reserved");
+_Static_assert(offsetof(tn_metric_probe, row_count) == 64 && sizeof(((tn_metric_probe *)0)->row_count) == 8, "tn_metric_probe.row_count");
+_Static_assert(offsetof(tn_metric_probe, rows) == 56 && sizeof(((tn_metric_probe *)0)->rows) == 8, "tn_metric_probe.rows");
 _Static_assert(offsetof(tn_metric_probe, size) == 0 && sizeof(((tn_metric_probe *)0)->size) == 4, "tn_metric_probe.size");
 _Static_assert(offsetof(tn_metric_probe, subject) == 48 && sizeof(((tn_metric_probe *)0)->subject) == 8, "tn_metric_probe.subject");
 _Static_assert(offsetof(tn_metric_probe, transforms) == 40 && sizeof(((tn_metric_probe *)0)->transforms) == 8, "tn_metric_probe.transforms");
@@ -563,8 +603,16 @@ _Static_assert(offsetof(tn_nn_service, self_attention) == 136 && sizeof(((tn_nn_
 _Static_assert(offsetof(tn_nn_service, size) == 0 && sizeof(((tn_nn_service *)0)->size) == 4, "tn_nn_service.size");
 _Static_assert(offsetof(tn_nn_service, spectral_norm) == 88 && sizeof(((tn_nn_service *)0)->spectral_norm) == 8, "tn_nn_service.spectral_norm");
 _Static_assert(offsetof(tn_nn_service, weight_norm) == 80 && sizeof(((tn_nn_service *)0)->weight_norm) == 8, "tn_nn_service.weight_norm");
+_Static_assert(offsetof(tn_observation, gradient) == 16 && sizeof(((tn_observation *)0)->gradient) == 8, "tn_observation.gradient");
+_Static_assert(sizeof(tn_observation) >= 72, "tn_observation");
+_Static_assert(offsetof(tn_observation, optimizer) == 24 && sizeof(((tn_observation *)0)->optimizer) == 8, "tn_observation.optimizer");
+_Static_assert(offsetof(tn_observation, params) == 8 && sizeof(((tn_observation *)0)->params) == 8, "tn_observation.params");
+_Static_assert(offsetof(tn_observation, progress) == 32 && sizeof(((tn_observation *)0)->progress) == 40, "tn_observation.progress");
+_Static_assert(offsetof(tn_observation, reserved) == 4 && sizeof(((tn_observation *)0)->reserved) == 4, "tn_observation.reserved");
+_Static_assert(offsetof(tn_observation, size) == 0 && sizeof(((tn_observation *)0)->size) == 4, "tn_observation.size");
 _Static_assert(offsetof(tn_observer, event) == 8 && sizeof(((tn_observer *)0)->event) == 8, "tn_observer.event");
-_Static_assert(sizeof(tn_observer) >= 24, "tn_observer");
+_Static_assert(sizeof(tn_observer) >= 32, "tn_observer");
+_Static_assert(offsetof(tn_observer, observe) == 24 && sizeof(((tn_observer *)0)->observe) == 8, "tn_observer.observe");
 _Static_assert(offsetof(tn_observer, size) == 0 && sizeof(((tn_observer *)0)->size) == 4, "tn_observer.size");
 _Static_assert(offsetof(tn_observer, tick) == 16 && sizeof(((tn_observer *)0)->tick) == 8, "tn_observer.tick");
 _Static_assert(offsetof(tn_optimizer, begin) == 8 && sizeof(((tn_optimizer *)0)->begin) == 8, "tn_optimizer.begin");
@@ -573,8 +621,12 @@ _Static_assert(offsetof(tn_optimizer, final_params) == 32 && sizeof(((tn_optimiz
 _Static_assert(offsetof(tn_optimizer, learning_rate) == 24 && sizeof(((tn_optimizer *)0)->learning_rate) == 8, "tn_optimizer.learning_rate");
 _Static_assert(offsetof(tn_optimizer, size) == 0 && sizeof(((tn_optimizer *)0)->size) == 4, "tn_optimizer.size");
 _Static_assert(offsetof(tn_optimizer, step) == 16 && sizeof(((tn_optimizer *)0)->step) == 8, "tn_optimizer.step");
+_Static_assert(offsetof(tn_optimizer_kappa, describe) == 8 && sizeof(((tn_optimizer_kappa *)0)->describe) == 8, "tn_optimizer_kappa.describe");
+_Static_assert(sizeof(tn_optimizer_kappa) >= 24, "tn_optimizer_kappa");
+_Static_assert(offsetof(tn_optimizer_kappa, kappa) == 16 && sizeof(((tn_optimizer_kappa *)0)->kappa) == 8, "tn_optimizer_kappa.kappa");
+_Static_assert(offsetof(tn_optimizer_kappa, size) == 0 && sizeof(((tn_optimizer_kappa *)0)->size) == 4, "tn_optimizer_kappa.size");
 _Static_assert(offsetof(tn_optimizer_step, closure) == 48 && sizeof(((tn_optimizer_step *)0)->closure) == 8, "tn_optimizer_step.closure");
-_Static_assert(sizeof(tn_optimizer_step) >= 56, "tn_optimizer_step");
+_Static_assert(sizeof(tn_optimizer_step) >= 64, "tn_optimizer_step");
 _Static_assert(offsetof(tn_optimizer_step, gradient) == 16 && sizeof(((tn_optimizer_step *)0)->gradient) == 8, "tn_optimizer_step.gradient");
 _Static_assert(offsetof(tn_optimizer_step, loss) == 24 && sizeof(((tn_optimizer_step *)0)->loss) == 8, "tn_optimizer_step.loss");
 _Static_assert(offsetof(tn_optimizer_step, params) == 8 && sizeof(((tn_optimizer_step *)0)->params) == 8, "tn_optimizer_step.params");
@@ -582,6 +634,7 @@ _Static_assert(offsetof(tn_optimizer_step, reserved) == 4 && sizeof(((tn_optimiz
 _Static_assert(offsetof(tn_optimizer_step, schedule) == 32 && sizeof(((tn_optimizer_step *)0)->schedule) == 8, "tn_optimizer_step.schedule");
 _Static_assert(offsetof(tn_optimizer_step, size) == 0 && sizeof(((tn_optimizer_step *)0)->size) == 4, "tn_optimizer_step.size");
 _Static_assert(offsetof(tn_optimizer_step, step) == 40 && sizeof(((tn_optimizer_step *)0)->step) == 8, "tn_optimizer_step.step");
+_Static_assert(offsetof(tn_optimizer_step, steps) == 56 && sizeof(((tn_optimizer_step *)0)->steps) == 8, "tn_optimizer_step.steps");
 _Static_assert(offsetof(tn_param, choices) == 48 && sizeof(((tn_param *)0)->choices) == 8, "tn_param.choices");
 _Static_assert(sizeof(tn_param) >= 80, "tn_param");
 _Static_assert(offsetof(tn_param, doc) == 72 && sizeof(((tn_param *)0)->doc) == 8, "tn_param.doc");
@@ -600,7 +653,7 @@ _Static_assert(offsetof(tn_param_entry, name) == 8 && sizeof(((tn_param_entry *)
 _Static_assert(offsetof(tn_param_entry, size) == 0 && sizeof(((tn_param_entry *)0)->size) == 4, "tn_param_entry.size");
 _Static_assert(offsetof(tn_param_entry, tensor) == 16 && sizeof(((tn_param_entry *)0)->tensor) == 8, "tn_param_entry.tensor");
 _Static_assert(offsetof(tn_params_service, assign) == 192 && sizeof(((tn_params_service *)0)->assign) == 8, "tn_params_service.assign");
-_Static_assert(sizeof(tn_params_service) >= 208, "tn_params_service");
+_Static_assert(sizeof(tn_params_service) >= 216, "tn_params_service");
 _Static_assert(offsetof(tn_params_service, axpy) == 112 && sizeof(((tn_params_service *)0)->axpy) == 8, "tn_params_service.axpy");
 _Static_assert(offsetof(tn_params_service, bytes) == 48 && sizeof(((tn_params_service *)0)->bytes) == 8, "tn_params_service.bytes");
 _Static_assert(offsetof(tn_params_service, clone) == 64 && sizeof(((tn_params_service *)0)->clone) == 8, "tn_params_service.clone");
@@ -617,6 +670,7 @@ _Static_assert(offsetof(tn_params_service, join) == 80 && sizeof(((tn_params_ser
 _Static_assert(offsetof(tn_params_service, lerp) == 128 && sizeof(((tn_params_service *)0)->lerp) == 8, "tn_params_service.lerp");
 _Static_assert(offsetof(tn_params_service, like) == 56 && sizeof(((tn_params_service *)0)->like) == 8, "tn_params_service.like");
 _Static_assert(offsetof(tn_params_service, load) == 176 && sizeof(((tn_params_service *)0)->load) == 8, "tn_params_service.load");
+_Static_assert(offsetof(tn_params_service, make) == 208 && sizeof(((tn_params_service *)0)->make) == 8, "tn_params_service.make");
 _Static_assert(offsetof(tn_params_service, multiply) == 136 && sizeof(((tn_params_service *)0)->multiply) == 8, "tn_params_service.multiply");
 _Static_assert(offsetof(tn_params_service, norm) == 152 && sizeof(((tn_params_service *)0)->norm) == 8, "tn_params_service.norm");
 _Static_assert(offsetof(tn_params_service, numel) == 40 && sizeof(((tn_params_service *)0)->numel) == 8, "tn_params_service.numel");
@@ -627,10 +681,11 @@ _Static_assert(offsetof(tn_params_service, select) == 200 && sizeof(((tn_params_
 _Static_assert(offsetof(tn_params_service, size) == 0 && sizeof(((tn_params_service *)0)->size) == 4, "tn_params_service.size");
 _Static_assert(offsetof(tn_params_service, tensor) == 16 && sizeof(((tn_params_service *)0)->tensor) == 8, "tn_params_service.tensor");
 _Static_assert(offsetof(tn_pipeline_service, artifact) == 96 && sizeof(((tn_pipeline_service *)0)->artifact) == 8, "tn_pipeline_service.artifact");
-_Static_assert(sizeof(tn_pipeline_service) >= 120, "tn_pipeline_service");
+_Static_assert(sizeof(tn_pipeline_service) >= 136, "tn_pipeline_service");
 _Static_assert(offsetof(tn_pipeline_service, declare) == 8 && sizeof(((tn_pipeline_service *)0)->declare) == 8, "tn_pipeline_service.declare");
 _Static_assert(offsetof(tn_pipeline_service, declare_later) == 104 && sizeof(((tn_pipeline_service *)0)->declare_later) == 8, "tn_pipeline_service.declare_later");
 _Static_assert(offsetof(tn_pipeline_service, directory) == 48 && sizeof(((tn_pipeline_service *)0)->directory) == 8, "tn_pipeline_service.directory");
+_Static_assert(offsetof(tn_pipeline_service, initialise) == 120 && sizeof(((tn_pipeline_service *)0)->initialise) == 8, "tn_pipeline_service.initialise");
 _Static_assert(offsetof(tn_pipeline_service, instantiate) == 24 && sizeof(((tn_pipeline_service *)0)->instantiate) == 8, "tn_pipeline_service.instantiate");
 _Static_assert(offsetof(tn_pipeline_service, parallel) == 112 && sizeof(((tn_pipeline_service *)0)->parallel) == 8, "tn_pipeline_service.parallel");
 _Static_assert(offsetof(tn_pipeline_service, parameters) == 16 && sizeof(((tn_pipeline_service *)0)->parameters) == 8, "tn_pipeline_service.parameters");
@@ -642,6 +697,7 @@ _Static_assert(offsetof(tn_pipeline_service, seed) == 32 && sizeof(((tn_pipeline
 _Static_assert(offsetof(tn_pipeline_service, size) == 0 && sizeof(((tn_pipeline_service *)0)->size) == 4, "tn_pipeline_service.size");
 _Static_assert(offsetof(tn_pipeline_service, smoke) == 56 && sizeof(((tn_pipeline_service *)0)->smoke) == 8, "tn_pipeline_service.smoke");
 _Static_assert(offsetof(tn_pipeline_service, text) == 72 && sizeof(((tn_pipeline_service *)0)->text) == 8, "tn_pipeline_service.text");
+_Static_assert(offsetof(tn_pipeline_service, use_seed) == 128 && sizeof(((tn_pipeline_service *)0)->use_seed) == 8, "tn_pipeline_service.use_seed");
 _Static_assert(offsetof(tn_plugin, abi_major) == 4 && sizeof(((tn_plugin *)0)->abi_major) == 2, "tn_plugin.abi_major");
 _Static_assert(sizeof(tn_plugin) >= 64, "tn_plugin");
 _Static_assert(offsetof(tn_plugin, abi_minor) == 6 && sizeof(((tn_plugin *)0)->abi_minor) == 2, "tn_plugin.abi_minor");
@@ -684,7 +740,7 @@ _Static_assert(offsetof(tn_problem, print) == 40 && sizeof(((tn_problem *)0)->pr
 _Static_assert(offsetof(tn_problem, size) == 0 && sizeof(((tn_problem *)0)->size) == 4, "tn_problem.size");
 _Static_assert(offsetof(tn_problem, start) == 32 && sizeof(((tn_problem *)0)->start) == 8, "tn_problem.start");
 _Static_assert(offsetof(tn_problem_genome, crossover) == 32 && sizeof(((tn_problem_genome *)0)->crossover) == 8, "tn_problem_genome.crossover");
-_Static_assert(sizeof(tn_problem_genome) >= 72, "tn_problem_genome");
+_Static_assert(sizeof(tn_problem_genome) >= 80, "tn_problem_genome");
 _Static_assert(offsetof(tn_problem_genome, evaluate) == 40 && sizeof(((tn_problem_genome *)0)->evaluate) == 8, "tn_problem_genome.evaluate");
 _Static_assert(offsetof(tn_problem_genome, hash) == 48 && sizeof(((tn_problem_genome *)0)->hash) == 8, "tn_problem_genome.hash");
 _Static_assert(offsetof(tn_problem_genome, initial) == 8 && sizeof(((tn_problem_genome *)0)->initial) == 8, "tn_problem_genome.initial");
@@ -692,14 +748,19 @@ _Static_assert(offsetof(tn_problem_genome, mutate) == 24 && sizeof(((tn_problem_
 _Static_assert(offsetof(tn_problem_genome, parse) == 64 && sizeof(((tn_problem_genome *)0)->parse) == 8, "tn_problem_genome.parse");
 _Static_assert(offsetof(tn_problem_genome, print) == 56 && sizeof(((tn_problem_genome *)0)->print) == 8, "tn_problem_genome.print");
 _Static_assert(offsetof(tn_problem_genome, random) == 16 && sizeof(((tn_problem_genome *)0)->random) == 8, "tn_problem_genome.random");
+_Static_assert(offsetof(tn_problem_genome, resample) == 72 && sizeof(((tn_problem_genome *)0)->resample) == 8, "tn_problem_genome.resample");
 _Static_assert(offsetof(tn_problem_genome, size) == 0 && sizeof(((tn_problem_genome *)0)->size) == 4, "tn_problem_genome.size");
 _Static_assert(offsetof(tn_problem_info, constraints) == 16 && sizeof(((tn_problem_info *)0)->constraints) == 8, "tn_problem_info.constraints");
-_Static_assert(sizeof(tn_problem_info) >= 56, "tn_problem_info");
+_Static_assert(sizeof(tn_problem_info) >= 88, "tn_problem_info");
+_Static_assert(offsetof(tn_problem_info, lipschitz) == 64 && sizeof(((tn_problem_info *)0)->lipschitz) == 8, "tn_problem_info.lipschitz");
 _Static_assert(offsetof(tn_problem_info, lower) == 32 && sizeof(((tn_problem_info *)0)->lower) == 8, "tn_problem_info.lower");
 _Static_assert(offsetof(tn_problem_info, objectives) == 4 && sizeof(((tn_problem_info *)0)->objectives) == 4, "tn_problem_info.objectives");
 _Static_assert(offsetof(tn_problem_info, optimum) == 24 && sizeof(((tn_problem_info *)0)->optimum) == 8, "tn_problem_info.optimum");
 _Static_assert(offsetof(tn_problem_info, size) == 0 && sizeof(((tn_problem_info *)0)->size) == 4, "tn_problem_info.size");
+_Static_assert(offsetof(tn_problem_info, smoothness) == 72 && sizeof(((tn_problem_info *)0)->smoothness) == 8, "tn_problem_info.smoothness");
+_Static_assert(offsetof(tn_problem_info, solution) == 56 && sizeof(((tn_problem_info *)0)->solution) == 8, "tn_problem_info.solution");
 _Static_assert(offsetof(tn_problem_info, step) == 48 && sizeof(((tn_problem_info *)0)->step) == 8, "tn_problem_info.step");
+_Static_assert(offsetof(tn_problem_info, strong_convexity) == 80 && sizeof(((tn_problem_info *)0)->strong_convexity) == 8, "tn_problem_info.strong_convexity");
 _Static_assert(offsetof(tn_problem_info, upper) == 40 && sizeof(((tn_problem_info *)0)->upper) == 8, "tn_problem_info.upper");
 _Static_assert(offsetof(tn_problem_info, variables) == 8 && sizeof(((tn_problem_info *)0)->variables) == 8, "tn_problem_info.variables");
 _Static_assert(offsetof(tn_problem_parts, count) == 8 && sizeof(((tn_problem_parts *)0)->count) == 8, "tn_problem_parts.count");
@@ -838,7 +899,7 @@ _Static_assert(offsetof(tn_supernet_table, operations) == 32 && sizeof(((tn_supe
 _Static_assert(offsetof(tn_supernet_table, rows) == 24 && sizeof(((tn_supernet_table *)0)->rows) == 8, "tn_supernet_table.rows");
 _Static_assert(offsetof(tn_supernet_table, size) == 0 && sizeof(((tn_supernet_table *)0)->size) == 4, "tn_supernet_table.size");
 _Static_assert(offsetof(tn_tensor_service, arange) == 88 && sizeof(((tn_tensor_service *)0)->arange) == 8, "tn_tensor_service.arange");
-_Static_assert(sizeof(tn_tensor_service) >= 432, "tn_tensor_service");
+_Static_assert(sizeof(tn_tensor_service) >= 440, "tn_tensor_service");
 _Static_assert(offsetof(tn_tensor_service, bce_with_logits) == 240 && sizeof(((tn_tensor_service *)0)->bce_with_logits) == 8, "tn_tensor_service.bce_with_logits");
 _Static_assert(offsetof(tn_tensor_service, binary) == 120 && sizeof(((tn_tensor_service *)0)->binary) == 8, "tn_tensor_service.binary");
 _Static_assert(offsetof(tn_tensor_service, broadcast_to) == 176 && sizeof(((tn_tensor_service *)0)->broadcast_to) == 8, "tn_tensor_service.broadcast_to");
@@ -864,6 +925,7 @@ _Static_assert(offsetof(tn_tensor_service, keep) == 40 && sizeof(((tn_tensor_ser
 _Static_assert(offsetof(tn_tensor_service, linear) == 224 && sizeof(((tn_tensor_service *)0)->linear) == 8, "tn_tensor_service.linear");
 _Static_assert(offsetof(tn_tensor_service, log_softmax) == 152 && sizeof(((tn_tensor_service *)0)->log_softmax) == 8, "tn_tensor_service.log_softmax");
 _Static_assert(offsetof(tn_tensor_service, matmul) == 216 && sizeof(((tn_tensor_service *)0)->matmul) == 8, "tn_tensor_service.matmul");
+_Static_assert(offsetof(tn_tensor_service, multiply_adds) == 432 && sizeof(((tn_tensor_service *)0)->multiply_adds) == 8, "tn_tensor_service.multiply_adds");
 _Static_assert(offsetof(tn_tensor_service, nearest) == 416 && sizeof(((tn_tensor_service *)0)->nearest) == 8, "tn_tensor_service.nearest");
 _Static_assert(offsetof(tn_tensor_service, nonzero) == 312 && sizeof(((tn_tensor_service *)0)->nonzero) == 8, "tn_tensor_service.nonzero");
 _Static_assert(offsetof(tn_tensor_service, one_hot) == 208 && sizeof(((tn_tensor_service *)0)->one_hot) == 8, "tn_tensor_service.one_hot");

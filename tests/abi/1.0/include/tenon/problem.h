@@ -21,6 +21,10 @@ typedef struct tn_problem_info {
   const double *upper;
   const double
       *step; /* (variables) grid step of discrete variables, 0 for continuous; NULL: all continuous */
+  const double *solution;  /* (variables) a point that has the optimum; NULL: unknown */
+  double lipschitz;        /* largest norm of a gradient; NAN: unknown or none */
+  double smoothness;       /* largest ||gradient(x) - gradient(y)|| / ||x - y||; NAN: unknown or none */
+  double strong_convexity; /* smallest such ratio of a convex problem; NAN: unknown */
 } tn_problem_info;
 
 typedef struct tn_problem {
@@ -46,9 +50,28 @@ typedef struct tn_problem {
 static inline tn_status tn_problem_describe(const tn_component *c, tn_problem_info *info) {
   __builtin_memset(info, 0, sizeof *info);
   info->size = sizeof *info;
-  info->optimum = NAN;
+  info->optimum = info->lipschitz = info->smoothness = info->strong_convexity = NAN;
   tn_call_stack *stack = tn_enter(c, "describe");
   tn_status status = ((const tn_problem *)c->vtable)->describe(c->self, info);
+  tn_leave(stack);
+  return status;
+}
+static inline bool tn_problem_has_gradient(const tn_component *c) {
+  const tn_problem *problem = (const tn_problem *)c->vtable;
+  return TN_HAS(problem, tn_problem, gradient);
+}
+/* [worker] As the table's functions. */
+static inline tn_status tn_problem_gradient(const tn_component *c, const double *point, double *gradient,
+                                            double *value) {
+  tn_call_stack *stack = tn_enter(c, "gradient");
+  tn_status status = ((const tn_problem *)c->vtable)->gradient(c->self, point, gradient, value);
+  tn_leave(stack);
+  return status;
+}
+static inline tn_status tn_problem_evaluate(const tn_component *c, const double *points, int64_t n,
+                                            double *values) {
+  tn_call_stack *stack = tn_enter(c, "evaluate");
+  tn_status status = ((const tn_problem *)c->vtable)->evaluate(c->self, points, n, values);
   tn_leave(stack);
   return status;
 }
@@ -81,6 +104,8 @@ typedef struct tn_problem_genome {
                    const tn_genome *candidate); /* equal for candidates that behave alike; may be NULL */
   tn_status (*print)(void *self, const tn_genome *candidate, char **text); /* tn_alloc'd */
   tn_status (*parse)(void *self, const char *text, tn_genome *candidate);  /* may be NULL */
+  /* The parent with every gene drawn anew with probability `rate`; may be missing: mutate. */
+  tn_status (*resample)(void *self, const tn_genome *parent, double rate, tn_rng *rng, tn_genome *child);
 } tn_problem_genome;
 
 /* Extension "tenon.problem.parts/1" of a genome problem: candidates are made of parts (statements of a

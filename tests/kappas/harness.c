@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+/* The plugins' harness, for the programs of this folder. */
+#include "../plugins/harness.c"
