@@ -13,7 +13,7 @@ enum { DEEPEST = 6 }; /* references of references */
 static const char *const plain[] = {"optimizer.sgd",      "loss.cross_entropy", "model.mlp",
                                     "schedule.constant",  "metric.accuracy",    "sampler.shuffle",
                                     "sampler.sequential", "stage.supervised",   "observer.jsonl",
-                                    "communicator.local", "gradient.clip_norm"};
+                                    "communicator.local", "gradient.clip_norm", "problem.optimizer_search"};
 
 typedef struct text {
   char *bytes;

@@ -47,8 +47,8 @@ static tn_tensor *weights_of(const struct trajectories *t, double lambda, tn_dty
   return tn_cast(weights, dtype);
 }
 
-/* (T + m) values -> (m, width): places `first` of each trajectory and on; what is behind its `length + extra`
- * places is a zero. `last`: where the value of the place behind the transitions is, T + i. */
+/* Values of transitions -> (m, longest): a row a trajectory, zeros behind its transitions. With `end`, values
+ * (T + m) -> (m, longest + 1): behind the transitions of trajectory i stands value T + i. */
 static tn_tensor *padded(const struct trajectories *t, tn_tensor *x, bool end) {
   const int64_t width = t->longest + end;
   tn_tensor *index = tn_empty(TN_I64, TN_SHAPE(t->count * width));

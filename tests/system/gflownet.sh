@@ -18,17 +18,26 @@ smoke "$papers/11-mogfn.ini" weights.beta_draw=uniform weights_test.beta_draw=un
 smoke "$papers/11-hypergrid-4d.ini" grid.side=4
 smoke "$ROOT/examples/mix/gflownet-lion.ini"
 
+smoke "$papers/11-mogfn-al.ini"
+smoke "$papers/11-mogfn-al.ini" pipeline.stages=evolve
+
 # Stopped and gone on.
-settings='learn.steps=3000 learn.replay=50 learn.sampling_average=0.9 pipeline.checkpoint_every=50'
-"$tenon" run "$papers/11-gflownet.ini" --single --quiet --directory whole $settings
-"$tenon" run "$papers/11-gflownet.ini" --single --quiet --directory stopped $settings 2>err &
-pid=$!
-until ls stopped/checkpoints/step-*.safetensors >/dev/null 2>&1 || ! kill -0 $pid; do :; done
-kill -TERM $pid
-code=0; wait $pid || code=$?
-[ "$code" = 130 ] || { echo "exit code $code"; cat err; exit 1; }
-"$tenon" resume stopped --quiet
-for file in results.json params/policy.safetensors artifacts/objects.csv; do cmp "whole/$file" "stopped/$file"; done
+same() {
+  file=$1 settings=$2; shift 2
+  rm -rf whole stopped
+  "$tenon" run "$file" --single --quiet --directory whole $settings
+  "$tenon" run "$file" --single --quiet --directory stopped $settings 2>err &
+  pid=$!
+  until ls stopped/checkpoints/step-*.safetensors >/dev/null 2>&1 || ! kill -0 $pid; do :; done
+  kill -TERM $pid
+  code=0; wait $pid || code=$?
+  [ "$code" = 130 ] || { echo "exit code $code"; cat err; exit 1; }
+  "$tenon" resume stopped --quiet
+  for name in results.json "$@"; do cmp "whole/$name" "stopped/$name"; done
+}
+same "$papers/11-gflownet.ini" 'learn.steps=1000 learn.replay=50 learn.sampling_average=0.9 pipeline.checkpoint_every=50' \
+  params/policy.safetensors artifacts/objects.csv
+same "$papers/11-mogfn-al.ini" 'search.rounds=3 search.steps=60 pipeline.checkpoint_every=20' params/policy.safetensors
 
 # What does not fit.
 refuse() {
