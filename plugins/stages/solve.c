@@ -32,11 +32,20 @@ static const tn_param solve_params[] = {
     TN_STRING(struct solve, output, "best.txt", "artifact with the best candidate as text; empty: none"),
 };
 
+static const tn_solver *solver_of(const struct solve *stage) { return stage->solver->vtable; }
+
 static tn_status solve_check(void *self) {
   struct solve *stage = self;
   stage->genome = tn_extension(stage->problem, TN_PROBLEM_GENOME);
   tn_status status = tn_problem_describe(stage->problem, &stage->info);
-  if (status < 0 || !stage->validation) return status;
+  if (status < 0) return status;
+  if (!stage->genome && !TN_HAS(solver_of(stage), tn_solver, best))
+    return tn_fail(TN_ERROR_INVALID, "'%s' is a problem over vectors, '%s' solves those over genomes",
+                   stage->problem->name, stage->solver->name);
+  if (stage->genome && !TN_HAS(solver_of(stage), tn_solver, best_genome))
+    return tn_fail(TN_ERROR_INVALID, "'%s' is a problem over genomes, '%s' solves those over vectors",
+                   stage->problem->name, stage->solver->name);
+  if (!stage->validation) return status;
   tn_problem_info info;
   if (!tn_extension(stage->validation, TN_PROBLEM_GENOME) != !stage->genome)
     return tn_fail(TN_ERROR_INVALID, "'%s' and '%s' are over different candidates", stage->problem->name,
@@ -73,8 +82,6 @@ static void solve_progress(void *self, tn_progress *progress) {
 }
 
 /* ---- the best candidate ---- */
-
-static const tn_solver *solver_of(const struct solve *stage) { return stage->solver->vtable; }
 
 /* The best point (variables), which the caller frees; NULL and an error if the solver has none. */
 static double *best_point(const struct solve *stage) {

@@ -12,6 +12,9 @@
  */
 void harness_open(const char *precision, const char *sections);
 void harness_close(void);
+/* Compiles a plugin of the tests, `plugins/fixtures/probe.c`, whose components pipelines may then use. To be
+ * called before any of them is opened. */
+void harness_fixture(const char *source);
 /* The message with which the host refuses `sections`; ends the test if it takes them. */
 const char *harness_refusal(const char *precision, const char *sections);
 /* The component of a section; ends the test if there is none. */

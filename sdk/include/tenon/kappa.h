@@ -59,7 +59,8 @@ static inline tn_tensor *tn_kappa_project(const tn_component *c, tn_tensor *y) {
 static inline tn_tensor *tn_kappa_constraints(const tn_component *c, tn_tensor *y) {
   const tn_kappa *kappa = (const tn_kappa *)c->vtable;
   if (TN_HAS(kappa, tn_kappa, constraints)) return kappa->constraints(c->self, y);
-  return tn_full(TN_F64, TN_SHAPE(1), tn_kappa_norm(c, y));
+  tn_shape shape = {1, {1}};
+  return tn_full(TN_F64, shape, tn_kappa_norm(c, y));
 }
 
 /* Extension "tenon.optimizer.kappa/1": optimizers of the Lion-K family show what monitors need.
