@@ -254,32 +254,37 @@ static void name_of(const struct refine_schedule *stage, int64_t schedule, char 
     snprintf(name, CELL, "refined_%lld", (long long)round + 1);
 }
 
+/* A row a schedule: its name and its figure at every rate. */
 static tn_status emit_table(const struct refine_schedule *stage) {
-  const uint32_t rows = stage->schedules.count + (uint32_t)stage->rounds, columns = stage->rates.count;
-  const size_t cells = (size_t)rows * columns + rows + columns;
-  char *texts = tn_alloc(cells * CELL);
-  const char **pointers = tn_alloc(cells * sizeof *pointers);
-  tn_status status = texts && pointers ? TN_OK : TN_ERROR_MEMORY;
-  for (size_t i = 0; status >= 0 && i < cells; i++) pointers[i] = texts + i * CELL;
-  for (uint32_t r = 0; status >= 0 && r < rows; r++) {
-    name_of(stage, r, texts + ((size_t)rows * columns + r) * CELL);
-    for (uint32_t c = 0; c < columns; c++)
-      snprintf(texts + ((size_t)r * columns + c) * CELL, CELL, "%.5g", value_of(stage, r, c));
-  }
-  for (uint32_t c = 0; status >= 0 && c < columns; c++)
-    snprintf(texts + ((size_t)rows * columns + rows + c) * CELL, CELL, "%g", stage->rates.items[c]);
+  const uint32_t rows = stage->schedules.count + (uint32_t)stage->rounds, columns = 1 + stage->rates.count;
+  const size_t count = (size_t)(rows + 1) * columns; /* the first row: the heads */
+  char(*texts)[CELL] = tn_alloc(count * CELL);
+  const char **cells = tn_alloc(count * sizeof *cells);
+  const tn_status status = texts && cells ? TN_OK : TN_ERROR_MEMORY;
+  for (uint32_t r = 0; status >= 0 && r <= rows; r++)
+    for (uint32_t c = 0; c < columns; c++) {
+      char *text = texts[r * columns + c];
+      cells[r * columns + c] = text;
+      if (r == 0 && c == 0)
+        snprintf(text, CELL, "schedule");
+      else if (r == 0)
+        snprintf(text, CELL, "x %g", stage->rates.items[c - 1]);
+      else if (c == 0)
+        name_of(stage, r - 1, text);
+      else
+        snprintf(text, CELL, "%.5g", value_of(stage, r - 1, c - 1));
+    }
   if (status >= 0) {
     tn_event event = tn_event_of(TN_EVENT_TABLE, "schedules");
     event.title = "Schedules by rate";
     event.rows = rows;
     event.columns = columns;
-    event.cells = pointers;
-    event.row_labels = pointers + (size_t)rows * columns;
-    event.column_labels = pointers + (size_t)rows * columns + rows;
+    event.column_labels = cells;
+    event.cells = cells + columns;
     tn_emit(&event);
   }
   tn_free(texts);
-  tn_free(pointers);
+  tn_free(cells);
   return status;
 }
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "harness.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <tenon/dataset.h>
 #include <tenon/model.h>
+#include <unistd.h>
 
 TestSuite(models, .fini = harness_close);
 
@@ -69,6 +73,54 @@ Test(models, mlp_is_its_formula) {
 }
 
 /* Training normalises by the batch and reports statistics; evaluation uses those of the parameter set. */
+/* Windows of a text through an embedding and one layer: the vectors of the tokens behind each other; the
+ * label is what follows the window. */
+Test(models, mlp_embeds_tokens) {
+  enum { CONTEXT = 3, WIDTH = 2 };
+  char path[] = "/tmp/tenon-text-XXXXXX", text[512];
+  FILE *file = fdopen(mkstemp(path), "w");
+  cr_assert(file && fputs("abcabdaccb", file) >= 0 && fclose(file) == 0);
+  snprintf(text, sizeof text,
+           "[t]\nuse = dataset.text\nfile = %s\ncontext = 3\nstride = 1\ntarget = next\n"
+           "[m]\nuse = model.mlp\nhidden =\nembedding = 2\n[plain]\nuse = model.mlp\ninput = tokens\n",
+           path);
+  harness_open("float64", text);
+  unlink(path);
+  const tn_component *t = harness_component("t"), *m = harness_component("m");
+  tn_spec *spec = tn_spec_new();
+  cr_assert(tn_dataset_describe(t, spec) >= 0 && tn_declare_component(m, spec, NULL) >= 0, "%s",
+            harness_failure());
+  cr_assert(tn_declare_component(harness_component("plain"), spec, NULL) < 0);
+  EXPECT_CONTAINS(harness_failure(), "'tokens' must be numbers");
+  tn_spec_release(spec);
+  EXPECT_INT(tn_dataset_rows(t), 7);
+  const int64_t index[] = {0, 3}; /* abc -> a, abd -> a */
+  tn_fields *rows = tn_fields_new(), *outputs = tn_fields_new();
+  cr_assert(tn_dataset_read(t, index, 2, rows) >= 0, "%s", harness_failure());
+  const tn_tensor *tokens = tn_field(rows, "tokens"), *label = tn_field(rows, "label");
+  EXPECT_INT(tn_ndim(label), 1);
+  EXPECT_INT(tn_i64(label)[0], 0);
+  EXPECT_INT(tn_i64(label)[1], 0);
+  EXPECT_INT(tn_i64(tokens)[5], 3);
+  const tn_params *params = tn_parameters(m);
+  const tn_tensor *table = entry(params, "embedding.weight"), *w = entry(params, "layers.0.weight"),
+                  *b = entry(params, "layers.0.bias");
+  tn_model_call call = {.size = sizeof call,
+                        .params = params,
+                        .inputs = rows,
+                        .outputs = outputs,
+                        .progress = {.size = sizeof call.progress, .mode = TN_TRAIN}};
+  cr_assert(tn_model_apply(m, &call) >= 0, "%s", harness_failure());
+  for (int n = 0; n < 2; n++)
+    for (int c = 0; c < 4; c++) {
+      double y = harness_at(b, c);
+      for (int i = 0; i < CONTEXT * WIDTH; i++)
+        y += harness_at(w, c * CONTEXT * WIDTH + i) *
+             harness_at(table, tn_i64(tokens)[n * CONTEXT + i / WIDTH] * WIDTH + i % WIDTH);
+      EXPECT_NEAR(harness_at(tn_field(outputs, "logits"), n * 4 + c), y, 1e-14);
+    }
+}
+
 Test(models, batch_norm_statistics) {
   harness_open("float64",
                "[m]\nuse = model.mlp\nhidden = 4\nnorm = batch\nactivation = identity\nbias = no\n");
