@@ -27,7 +27,7 @@ _tenon() {
     local options='--quiet --plugin --help'
     case $command in
     resume) options="$options --unlocked --no-fork" ;;
-    sweep) options="$options -j" ;;
+    sweep) options="$options -j --launcher" ;;
     compare) options='--result --csv --json --help' ;;
     report) options='-o --output --help' ;;
     esac
@@ -39,7 +39,7 @@ _tenon() {
   run | reproduce | check | graph)
     case $word in
     -*) COMPREPLY=($(compgen -W '--plugin --directory --smoke --quiet --profile --trap-nan --output -j --single --locked
-        --no-fork --help' -- "$word")) ;;
+        --no-fork --ranks --launcher --help' -- "$word")) ;;
     *)
       # After the file: section.key= of that file.
       local file=

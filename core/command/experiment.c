@@ -110,6 +110,7 @@ tn_status tn_experiment_run(const tn_command_options *o, const char *directory, 
                                     .plugins = o->shared.files,
                                     .plugin_count = o->shared.file_count,
                                     .jobs = o->jobs,
+                                    .launcher = o->launcher,
                                     .smoke = o->pipeline.smoke,
                                     .quiet = o->pipeline.quiet};
   tn_status status = tn_launch(e->plan, &launch, e->outcomes, error);

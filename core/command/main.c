@@ -52,6 +52,7 @@ int tn_command_error(const tn_error *error, bool running) {
 }
 
 int tn_command_outcome(const tn_pipeline *pipeline, tn_status status, const tn_error *error) {
+  if (!tn_pipeline_leads(pipeline)) return status == TN_ERROR_INTERRUPTED ? TN_EXIT_INTERRUPTED : TN_EXIT_OK;
   if (status == TN_ERROR_INTERRUPTED) {
     fprintf(stderr, "%s; go on with: tenon resume %s\n", error->text, tn_pipeline_directory(pipeline));
     return TN_EXIT_INTERRUPTED;

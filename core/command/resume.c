@@ -105,8 +105,9 @@ static int resume(void *context, tn_box *box) {
   tn_status status = pipeline ? tn_pipeline_check(pipeline, &error) : error.status;
   int code = status < 0 ? tn_command_error(&error, false) : compare(pipeline, j, &error);
   if (code == 0) code = tn_command_outcome(pipeline, tn_pipeline_run(pipeline, &error), &error);
+  const bool leads = !pipeline || tn_pipeline_leads(pipeline);
   tn_pipeline_close(pipeline);
-  if (code == TN_EXIT_OK) code = end(j);
+  if (leads && code == TN_EXIT_OK) code = end(j);
   tn_registry_close(registry);
   return code;
 }

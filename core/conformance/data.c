@@ -59,6 +59,7 @@ typedef struct field {
   { "label", TN_I64, SCALAR, classes, false }
 #define OUTPUTS(classes)                                                                                 \
   {"logits", TN_FLOAT, VECTOR(classes), 0, true}, {"output", TN_FLOAT, VECTOR(classes), 0, true},        \
+      {"member_logits", TN_FLOAT, {2, {5, classes}}, 0, true},                                           \
       {"probability", TN_FLOAT, VECTOR(classes), 0, true}, {"features", TN_FLOAT, VECTOR(5), 0, true}, { \
     "prediction", TN_I64, SCALAR, classes, true                                                          \
   }

@@ -116,7 +116,7 @@ static tn_status lock(tn_pipeline *p, tn_error *error) {
 
 static tn_status open_log(tn_pipeline *p, const char *mode, tn_error *error) {
   char path[4096];
-  snprintf(path, sizeof path, "%s/log.txt", p->directory);
+  snprintf(path, sizeof path, "%s/log.txt", tn_run_directory_of(p));
   p->context.log = fopen(path, mode);
   if (!p->context.log) return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
   setvbuf(p->context.log, NULL, _IOLBF, 4096);
@@ -124,6 +124,20 @@ static tn_status open_log(tn_pipeline *p, const char *mode, tn_error *error) {
   fprintf(p->context.log, "tenon %s, %s, seed %lld, %s\n", TN_VERSION, tn_config_file(p->config),
           (long long)p->seed, tn_engine_cpu(p->engine));
   return TN_OK;
+}
+
+const char *tn_run_directory_of(const tn_pipeline *p) {
+  return p->own_directory ? p->own_directory : p->directory;
+}
+
+/* A rank after the first has a log, and nothing else unless a component writes artifacts. */
+static tn_status make_own(tn_pipeline *p, const char *mode, tn_error *error) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/ranks/%d", p->directory, (int)p->rank);
+  free(p->own_directory);
+  p->own_directory = tn_copy_text(path);
+  const tn_status status = tn_directory_path(path, error);
+  return status < 0 ? status : open_log(p, mode, error);
 }
 
 /* What an earlier run in the same directory left must not be taken for this one's. */
@@ -138,6 +152,7 @@ static void clear(const tn_pipeline *p) {
 }
 
 tn_status tn_directory_make(tn_pipeline *p, tn_error *error) {
+  if (p->rank > 0) return make_own(p, "w", error);
   tn_status status = tn_directory_path(p->directory, error);
   if (status >= 0) status = lock(p, error);
   if (status < 0) return status;
@@ -153,6 +168,7 @@ tn_status tn_directory_make(tn_pipeline *p, tn_error *error) {
 }
 
 tn_status tn_directory_events(tn_pipeline *p, tn_error *error) {
+  if (p->rank > 0) return TN_OK;
   char path[4096];
   snprintf(path, sizeof path, "%s/" TN_EVENT_LOG_NAME, p->directory);
   if (p->event_bytes > 0) p->events = tn_event_log_open(path, p->event_bytes);
@@ -161,6 +177,7 @@ tn_status tn_directory_events(tn_pipeline *p, tn_error *error) {
 }
 
 tn_status tn_directory_open(tn_pipeline *p, tn_error *error) {
+  if (p->rank > 0) return make_own(p, "a", error);
   tn_status status = lock(p, error);
   return status < 0 ? status : open_log(p, "a", error);
 }

@@ -169,7 +169,7 @@ static void use_seed(uint64_t seed) { tn_engine_use_seed(tn_pipeline_current()->
 static tn_dtype precision(void) { return tn_pipeline_current()->precision; }
 static const char *directory(void) {
   const tn_pipeline *p = tn_pipeline_current();
-  return p->running ? p->directory : NULL;
+  return p->running ? tn_run_directory_of(p) : NULL;
 }
 static bool smoke(void) { return tn_pipeline_current()->smoke; }
 
@@ -234,7 +234,8 @@ static const tn_params *params_of(const tn_component *stage, const char *name) {
 
 static const char *artifact(const char *name) {
   tn_pipeline *p = tn_pipeline_current();
-  if (!p->running || !p->directory) {
+  const char *directory_of_run = directory();
+  if (!directory_of_run) {
     tn_fail(TN_ERROR_IO, "'%s' cannot be written: this run has no directory", name);
     return NULL;
   }
@@ -242,12 +243,12 @@ static const char *artifact(const char *name) {
     tn_fail(TN_ERROR_INVALID, "'%s' leaves the run directory", name);
     return NULL;
   }
-  snprintf(p->artifact, sizeof p->artifact, "%s/artifacts", p->directory);
+  snprintf(p->artifact, sizeof p->artifact, "%s/artifacts", directory_of_run);
   if (mkdir(p->artifact, 0777) != 0 && errno != EEXIST) {
     tn_fail(TN_ERROR_IO, "%s: %s", p->artifact, strerror(errno));
     return NULL;
   }
-  snprintf(p->artifact, sizeof p->artifact, "%s/artifacts/%s", p->directory, name);
+  snprintf(p->artifact, sizeof p->artifact, "%s/artifacts/%s", directory_of_run, name);
   return p->artifact;
 }
 

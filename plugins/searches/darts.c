@@ -11,10 +11,9 @@
  *
  * With `distill`, Ltrain has that loss as a further term (Zhu et al. 2023, self-distillation); with
  * distill_level = both, Lval too. Perturbed weights are sets of their own: w itself moves in 2. only. */
-#include "../stages/pass.h"
+#include "batches.h"
 #include <tenon/optimizer.h>
 #include <tenon/schedule.h>
-#include <tenon/search.h>
 #include <tenon/supernet.h>
 
 enum { HVP_EXACT, HVP_DIFFERENCE };
@@ -137,19 +136,9 @@ static tn_status darts_begin(void *self, const tn_search_setting *setting) {
 
 /* ---- batches and losses ---- */
 
-/* Batch `step` of endless passes over `rows`, each in a new order, through the transforms. */
 static tn_fields *batch_of(struct darts *s, const char *stream, const int64_t *rows, int64_t count,
                            const tn_progress *progress) {
-  const tn_search_setting *setting = s->setting;
-  const int64_t size = setting->batch < count ? setting->batch : count, batches = count / size;
-  tn_rng rng = tn_rng_at("search.darts", stream, (uint64_t)(progress->step / batches));
-  tn_random_permutation(&rng, s->order_of_rows, count);
-  int64_t *index = s->order_of_rows + progress->step % batches * size;
-  for (int64_t i = 0; i < size; i++) index[i] = rows[index[i]];
-  tn_fields *fields = tn_fields_new();
-  if (tn_dataset_read(setting->data, index, size, fields) < 0) return NULL;
-  if (pass_transform(setting->transforms, NULL, fields, index, progress) < 0) return NULL;
-  return fields;
+  return search_batch(s->setting, "search.darts", stream, rows, count, s->order_of_rows, progress);
 }
 
 /* The loss at `params`, and what it was called with. The set of the loss's call must outlive `call`. */

@@ -273,6 +273,9 @@ _Static_assert(offsetof(struct tn_visitor, real) == 24 && sizeof(((struct tn_vis
 _Static_assert(offsetof(struct tn_visitor, size) == 0 && sizeof(((struct tn_visitor *)0)->size) == 4, "struct tn_visitor.size");
 _Static_assert(offsetof(struct tn_visitor, tensor) == 48 && sizeof(((struct tn_visitor *)0)->tensor) == 8, "struct tn_visitor.tensor");
 _Static_assert(offsetof(struct tn_visitor, text) == 32 && sizeof(((struct tn_visitor *)0)->text) == 8, "struct tn_visitor.text");
+_Static_assert(offsetof(tn_architecture, set) == 8 && sizeof(((tn_architecture *)0)->set) == 8, "tn_architecture.set");
+_Static_assert(sizeof(tn_architecture) >= 16, "tn_architecture");
+_Static_assert(offsetof(tn_architecture, size) == 0 && sizeof(((tn_architecture *)0)->size) == 4, "tn_architecture.size");
 _Static_assert(offsetof(tn_autograd_service, checkpoint) == 72 && sizeof(((tn_autograd_service *)0)->checkpoint) == 8, "tn_autograd_service.checkpoint");
 _Static_assert(sizeof(tn_autograd_service) >= 88, "tn_autograd_service");
 _Static_assert(offsetof(tn_autograd_service, custom) == 64 && sizeof(((tn_autograd_service *)0)->custom) == 8, "tn_autograd_service.custom");
@@ -305,8 +308,10 @@ _Static_assert(offsetof(tn_comm_service, ranks) == 16 && sizeof(((tn_comm_servic
 _Static_assert(offsetof(tn_comm_service, size) == 0 && sizeof(((tn_comm_service *)0)->size) == 4, "tn_comm_service.size");
 _Static_assert(offsetof(tn_comm_service, sum) == 24 && sizeof(((tn_comm_service *)0)->sum) == 8, "tn_comm_service.sum");
 _Static_assert(offsetof(tn_comm_service, sum_params) == 32 && sizeof(((tn_comm_service *)0)->sum_params) == 8, "tn_comm_service.sum_params");
+_Static_assert(offsetof(tn_communicator, abort) == 72 && sizeof(((tn_communicator *)0)->abort) == 8, "tn_communicator.abort");
+_Static_assert(sizeof(tn_communicator) >= 80, "tn_communicator");
 _Static_assert(offsetof(tn_communicator, all_gather) == 24 && sizeof(((tn_communicator *)0)->all_gather) == 8, "tn_communicator.all_gather");
-_Static_assert(sizeof(tn_communicator) >= 64, "tn_communicator");
+_Static_assert(offsetof(tn_communicator, all_to_all) == 64 && sizeof(((tn_communicator *)0)->all_to_all) == 8, "tn_communicator.all_to_all");
 _Static_assert(offsetof(tn_communicator, barrier) == 40 && sizeof(((tn_communicator *)0)->barrier) == 8, "tn_communicator.barrier");
 _Static_assert(offsetof(tn_communicator, broadcast) == 32 && sizeof(((tn_communicator *)0)->broadcast) == 8, "tn_communicator.broadcast");
 _Static_assert(offsetof(tn_communicator, rank) == 8 && sizeof(((tn_communicator *)0)->rank) == 8, "tn_communicator.rank");
@@ -375,6 +380,13 @@ _Static_assert(offsetof(tn_dl_type, bits) == 1 && sizeof(((tn_dl_type *)0)->bits
 _Static_assert(sizeof(tn_dl_type) >= 4, "tn_dl_type");
 _Static_assert(offsetof(tn_dl_type, code) == 0 && sizeof(((tn_dl_type *)0)->code) == 1, "tn_dl_type.code");
 _Static_assert(offsetof(tn_dl_type, lanes) == 2 && sizeof(((tn_dl_type *)0)->lanes) == 2, "tn_dl_type.lanes");
+_Static_assert(offsetof(tn_embed_array, classes) == 72 && sizeof(((tn_embed_array *)0)->classes) == 8, "tn_embed_array.classes");
+_Static_assert(sizeof(tn_embed_array) >= 80, "tn_embed_array");
+_Static_assert(offsetof(tn_embed_array, gradient) == 64 && sizeof(((tn_embed_array *)0)->gradient) == 8, "tn_embed_array.gradient");
+_Static_assert(offsetof(tn_embed_array, name) == 8 && sizeof(((tn_embed_array *)0)->name) == 8, "tn_embed_array.name");
+_Static_assert(offsetof(tn_embed_array, reserved) == 4 && sizeof(((tn_embed_array *)0)->reserved) == 4, "tn_embed_array.reserved");
+_Static_assert(offsetof(tn_embed_array, size) == 0 && sizeof(((tn_embed_array *)0)->size) == 4, "tn_embed_array.size");
+_Static_assert(offsetof(tn_embed_array, value) == 16 && sizeof(((tn_embed_array *)0)->value) == 48, "tn_embed_array.value");
 _Static_assert(offsetof(tn_environment, describe) == 8 && sizeof(((tn_environment *)0)->describe) == 8, "tn_environment.describe");
 _Static_assert(sizeof(tn_environment) >= 88, "tn_environment");
 _Static_assert(offsetof(tn_environment, features) == 40 && sizeof(((tn_environment *)0)->features) == 8, "tn_environment.features");
@@ -728,7 +740,7 @@ _Static_assert(offsetof(tn_problem, print) == 40 && sizeof(((tn_problem *)0)->pr
 _Static_assert(offsetof(tn_problem, size) == 0 && sizeof(((tn_problem *)0)->size) == 4, "tn_problem.size");
 _Static_assert(offsetof(tn_problem, start) == 32 && sizeof(((tn_problem *)0)->start) == 8, "tn_problem.start");
 _Static_assert(offsetof(tn_problem_genome, crossover) == 32 && sizeof(((tn_problem_genome *)0)->crossover) == 8, "tn_problem_genome.crossover");
-_Static_assert(sizeof(tn_problem_genome) >= 72, "tn_problem_genome");
+_Static_assert(sizeof(tn_problem_genome) >= 80, "tn_problem_genome");
 _Static_assert(offsetof(tn_problem_genome, evaluate) == 40 && sizeof(((tn_problem_genome *)0)->evaluate) == 8, "tn_problem_genome.evaluate");
 _Static_assert(offsetof(tn_problem_genome, hash) == 48 && sizeof(((tn_problem_genome *)0)->hash) == 8, "tn_problem_genome.hash");
 _Static_assert(offsetof(tn_problem_genome, initial) == 8 && sizeof(((tn_problem_genome *)0)->initial) == 8, "tn_problem_genome.initial");
@@ -736,6 +748,7 @@ _Static_assert(offsetof(tn_problem_genome, mutate) == 24 && sizeof(((tn_problem_
 _Static_assert(offsetof(tn_problem_genome, parse) == 64 && sizeof(((tn_problem_genome *)0)->parse) == 8, "tn_problem_genome.parse");
 _Static_assert(offsetof(tn_problem_genome, print) == 56 && sizeof(((tn_problem_genome *)0)->print) == 8, "tn_problem_genome.print");
 _Static_assert(offsetof(tn_problem_genome, random) == 16 && sizeof(((tn_problem_genome *)0)->random) == 8, "tn_problem_genome.random");
+_Static_assert(offsetof(tn_problem_genome, resample) == 72 && sizeof(((tn_problem_genome *)0)->resample) == 8, "tn_problem_genome.resample");
 _Static_assert(offsetof(tn_problem_genome, size) == 0 && sizeof(((tn_problem_genome *)0)->size) == 4, "tn_problem_genome.size");
 _Static_assert(offsetof(tn_problem_info, constraints) == 16 && sizeof(((tn_problem_info *)0)->constraints) == 8, "tn_problem_info.constraints");
 _Static_assert(sizeof(tn_problem_info) >= 88, "tn_problem_info");
@@ -886,7 +899,7 @@ _Static_assert(offsetof(tn_supernet_table, operations) == 32 && sizeof(((tn_supe
 _Static_assert(offsetof(tn_supernet_table, rows) == 24 && sizeof(((tn_supernet_table *)0)->rows) == 8, "tn_supernet_table.rows");
 _Static_assert(offsetof(tn_supernet_table, size) == 0 && sizeof(((tn_supernet_table *)0)->size) == 4, "tn_supernet_table.size");
 _Static_assert(offsetof(tn_tensor_service, arange) == 88 && sizeof(((tn_tensor_service *)0)->arange) == 8, "tn_tensor_service.arange");
-_Static_assert(sizeof(tn_tensor_service) >= 432, "tn_tensor_service");
+_Static_assert(sizeof(tn_tensor_service) >= 440, "tn_tensor_service");
 _Static_assert(offsetof(tn_tensor_service, bce_with_logits) == 240 && sizeof(((tn_tensor_service *)0)->bce_with_logits) == 8, "tn_tensor_service.bce_with_logits");
 _Static_assert(offsetof(tn_tensor_service, binary) == 120 && sizeof(((tn_tensor_service *)0)->binary) == 8, "tn_tensor_service.binary");
 _Static_assert(offsetof(tn_tensor_service, broadcast_to) == 176 && sizeof(((tn_tensor_service *)0)->broadcast_to) == 8, "tn_tensor_service.broadcast_to");
@@ -912,6 +925,7 @@ _Static_assert(offsetof(tn_tensor_service, keep) == 40 && sizeof(((tn_tensor_ser
 _Static_assert(offsetof(tn_tensor_service, linear) == 224 && sizeof(((tn_tensor_service *)0)->linear) == 8, "tn_tensor_service.linear");
 _Static_assert(offsetof(tn_tensor_service, log_softmax) == 152 && sizeof(((tn_tensor_service *)0)->log_softmax) == 8, "tn_tensor_service.log_softmax");
 _Static_assert(offsetof(tn_tensor_service, matmul) == 216 && sizeof(((tn_tensor_service *)0)->matmul) == 8, "tn_tensor_service.matmul");
+_Static_assert(offsetof(tn_tensor_service, multiply_adds) == 432 && sizeof(((tn_tensor_service *)0)->multiply_adds) == 8, "tn_tensor_service.multiply_adds");
 _Static_assert(offsetof(tn_tensor_service, nearest) == 416 && sizeof(((tn_tensor_service *)0)->nearest) == 8, "tn_tensor_service.nearest");
 _Static_assert(offsetof(tn_tensor_service, nonzero) == 312 && sizeof(((tn_tensor_service *)0)->nonzero) == 8, "tn_tensor_service.nonzero");
 _Static_assert(offsetof(tn_tensor_service, one_hot) == 208 && sizeof(((tn_tensor_service *)0)->one_hot) == 8, "tn_tensor_service.one_hot");
