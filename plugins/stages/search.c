@@ -118,6 +118,19 @@ static void stage_progress(void *self, tn_progress *progress) {
                             .epochs = (double)stage->setting.steps / batches};
 }
 
+/* What a metric may look at: the supernet, and the first `rows` of the rows held out. */
+static tn_metric_probe probe_of(const struct stage *stage, int64_t rows) {
+  return (tn_metric_probe){.size = sizeof(tn_metric_probe),
+                           .model = stage->model,
+                           .params = tn_parameters(stage->model),
+                           .loss = stage->loss,
+                           .data = stage->data,
+                           .transforms = &stage->transforms,
+                           .subject = stage->search,
+                           .rows = stage->setting.validation_rows,
+                           .row_count = rows};
+}
+
 static tn_status tell_genotype(const struct stage *stage, const tn_progress *progress, char **genotype) {
   const tn_status status = tn_search_derive(stage->search, genotype);
   if (status < 0) return status;
@@ -175,15 +188,7 @@ static tn_status measure(struct stage *stage) {
   const tn_references *metrics = &stage->metrics;
   int64_t rows = stage->setting.validation_count;
   if (tn_smoke() && rows > 64) rows = 64;
-  const tn_metric_probe probe = {.size = sizeof probe,
-                                 .model = stage->model,
-                                 .params = tn_parameters(stage->model),
-                                 .loss = stage->loss,
-                                 .data = stage->data,
-                                 .transforms = &stage->transforms,
-                                 .subject = stage->search,
-                                 .rows = stage->setting.validation_rows,
-                                 .row_count = rows};
+  const tn_metric_probe probe = probe_of(stage, rows);
   bool accumulates = false;
   for (uint32_t m = 0; m < metrics->count; m++) {
     tn_metric_reset(metrics->items[m]);
@@ -213,15 +218,7 @@ static tn_status stage_end(void *self) {
 
 /* What `watch` finds in the supernet now, as a point on curves. */
 static tn_status watch(const struct stage *stage, const tn_progress *progress) {
-  const tn_metric_probe probe = {.size = sizeof probe,
-                                 .model = stage->model,
-                                 .params = tn_parameters(stage->model),
-                                 .loss = stage->loss,
-                                 .data = stage->data,
-                                 .transforms = &stage->transforms,
-                                 .subject = stage->search,
-                                 .rows = stage->setting.validation_rows,
-                                 .row_count = stage->setting.validation_count};
+  const tn_metric_probe probe = probe_of(stage, stage->setting.validation_count);
   struct figures figures;
   figures_start(&figures);
   tn_status status = TN_OK;
