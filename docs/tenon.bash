@@ -3,7 +3,7 @@
 _tenon() {
   local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]}
   if [ "$COMP_CWORD" = 1 ]; then
-    COMPREPLY=($(compgen -W 'run resume sweep compare reproduce check graph list info data test new help --help --version' -- "$word"))
+    COMPREPLY=($(compgen -W 'run resume sweep compare report reproduce check graph list info data test new help --help --version' -- "$word"))
     return
   fi
   case $command in
@@ -23,12 +23,13 @@ _tenon() {
     *) compopt -o filenames; COMPREPLY=($(compgen -f -X '!*.so' -- "$word") $(compgen -d -- "$word")) ;;
     esac
     ;;
-  resume | sweep | compare)
+  resume | sweep | compare | report)
     local options='--quiet --plugin --help'
     case $command in
     resume) options="$options --unlocked --no-fork" ;;
-    sweep) options="$options -j" ;;
+    sweep) options="$options -j --launcher" ;;
     compare) options='--result --csv --json --help' ;;
+    report) options='-o --output --help' ;;
     esac
     case $word in
     -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;
@@ -38,7 +39,7 @@ _tenon() {
   run | reproduce | check | graph)
     case $word in
     -*) COMPREPLY=($(compgen -W '--plugin --directory --smoke --quiet --profile --trap-nan --output -j --single --locked
-        --no-fork --help' -- "$word")) ;;
+        --no-fork --ranks --launcher --help' -- "$word")) ;;
     *)
       # After the file: section.key= of that file.
       local file=

@@ -27,6 +27,7 @@ int tn_command_new(int argc, char **argv);
 int tn_command_data(int argc, char **argv);
 int tn_command_sweep(int argc, char **argv);
 int tn_command_compare(int argc, char **argv);
+int tn_command_report(int argc, char **argv);
 int tn_command_reproduce(int argc, char **argv);
 
 /* Options that several commands share. */
@@ -40,7 +41,9 @@ tn_registry *tn_command_registry(const tn_shared_options *shared);
 /* Prints "error: TEXT" and gives the exit code that belongs to the error: before a run begins it is the
  * pipeline file that cannot be used. */
 int tn_command_error(const tn_error *error, bool running);
-/* Says how a run ended, with its report or the way to go on, and gives the exit code. */
-int tn_command_outcome(const tn_pipeline *pipeline, tn_status status, const tn_error *error, bool quiet);
+/* Writes report.html in the directory of a run or sweep, and names it: the last line of a command. */
+int tn_command_report_line(const char *directory);
+/* Says how a run ended if it did not finish, with the way to go on, and gives the exit code. */
+int tn_command_outcome(const tn_pipeline *pipeline, tn_status status, const tn_error *error);
 
 #endif

@@ -6,9 +6,7 @@
 #include "core/config/memory.h"
 #include "core/plugin/host.h"
 #include "core/report/event_log.h"
-#include "core/sweep/outcome.h"
-#include "core/sweep/statistics.h"
-#include <jansson.h>
+#include "core/sweep/comparison.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,118 +22,6 @@ static const char help[] =
     "  --csv            comma-separated values\n"
     "  --json           an array of objects\n";
 
-typedef struct sample {
-  char *group; /* arm and setting, or the directory */
-  int64_t seed;
-  tn_outcome_record outcome;
-} sample;
-
-typedef struct samples {
-  sample *items;
-  uint32_t count, room;
-} samples;
-
-/* ---- reading ---- */
-
-/* `seed` -1: the run's own. */
-static tn_status add(samples *s, const char *directory, char *group, int64_t seed, tn_error *error) {
-  sample *item = tn_grow(&s->items, s->count, &s->room, sizeof *item);
-  *item = (sample){.group = group};
-  s->count++;
-  if (!tn_outcome_read(directory, &item->outcome, error)) return error->status;
-  item->seed = seed < 0 ? item->outcome.seed : seed;
-  return TN_OK;
-}
-
-static const char *text_of(const json_t *object, const char *key) {
-  const char *text = json_string_value(json_object_get(object, key));
-  return text ? text : "";
-}
-
-/* "lion method.lr=1e-3", after the directory if there are several. */
-static char *group_of(const json_t *cell, const char *directory, bool several) {
-  const char *parts[] = {several ? directory : "", text_of(cell, "arm"), text_of(cell, "variant")};
-  tn_text text = {0};
-  for (size_t i = 0; i < TN_ARRAY_LENGTH(parts); i++)
-    if (*parts[i]) tn_text_printf(&text, "%s%s", text.size ? " " : "", parts[i]);
-  return text.data ? tn_taken(tn_text_take(&text)) : tn_copy_text("all");
-}
-
-static tn_status gather(samples *s, const char *directory, bool several, tn_error *error) {
-  char path[4200];
-  snprintf(path, sizeof path, "%s/sweep.json", directory);
-  json_t *root = json_load_file(path, 0, NULL), *cell;
-  const json_t *cells = json_object_get(root, "cells");
-  size_t i;
-  tn_status status = TN_OK;
-  if (!cells) {
-    json_decref(root);
-    return add(s, directory, tn_copy_text(directory), -1, error);
-  }
-  json_array_foreach(cells, i, cell) {
-    if (status < 0 || strcmp(text_of(cell, "outcome"), "finished") != 0) continue;
-    snprintf(path, sizeof path, "%s/%s", directory, text_of(cell, "directory"));
-    status = add(s, path, group_of(cell, directory, several),
-                 json_integer_value(json_object_get(cell, "seed")), error);
-  }
-  json_decref(root);
-  return status;
-}
-
-/* ---- figures ---- */
-
-typedef struct row {
-  const char *result, *group;
-  double mean, deviation;
-  uint32_t count;
-  double difference, low, high; /* NAN: none */
-  uint32_t pairs;
-} row;
-
-static bool same_group(const samples *s, uint32_t a, uint32_t b) {
-  return strcmp(s->items[a].group, s->items[b].group) == 0;
-}
-
-static bool first_of_group(const samples *s, uint32_t i) {
-  for (uint32_t k = 0; k < i; k++)
-    if (same_group(s, k, i)) return false;
-  return true;
-}
-
-/* Differences of the group of `i` from the first group, seed by seed. */
-static uint32_t differences(const samples *s, uint32_t i, const char *result, double *into) {
-  uint32_t count = 0;
-  for (uint32_t k = 0; k < s->count; k++) {
-    if (!same_group(s, k, i)) continue;
-    for (uint32_t f = 0; f < s->count; f++) {
-      if (!same_group(s, f, 0) || s->items[f].seed != s->items[k].seed) continue;
-      const double d =
-          tn_outcome_value(&s->items[k].outcome, result) - tn_outcome_value(&s->items[f].outcome, result);
-      if (!isnan(d)) into[count++] = d;
-      break;
-    }
-  }
-  return count;
-}
-
-static row row_of(const samples *s, uint32_t i, const char *result) {
-  double *values = tn_take((s->count + 1) * sizeof *values);
-  row r = {.result = result, .group = s->items[i].group, .difference = NAN, .low = NAN, .high = NAN};
-  for (uint32_t k = 0; k < s->count; k++) {
-    const double value = tn_outcome_value(&s->items[k].outcome, result);
-    if (same_group(s, k, i) && !isnan(value)) values[r.count++] = value;
-  }
-  r.mean = tn_mean_of(values, r.count);
-  r.deviation = tn_deviation_of(values, r.count);
-  if (i > 0) r.pairs = differences(s, i, result, values);
-  if (r.pairs > 0) r.difference = tn_mean_of(values, r.pairs);
-  if (r.pairs > 1) tn_bootstrap(values, r.pairs, &r.low, &r.high);
-  free(values);
-  return r;
-}
-
-/* ---- printing ---- */
-
 typedef enum form { TABLE, CSV, JSON } form;
 
 /* "" of NAN. */
@@ -145,7 +31,7 @@ static const char *number(char text[32], const char *sign, int digits, double va
   return text;
 }
 
-static void add_to_table(tn_columns *table, const row *r) {
+static void add_to_table(tn_columns *table, const tn_comparison *r) {
   char mean[32], deviation[32], count[32], difference[32], low[32], high[32], interval[72] = "";
   snprintf(count, sizeof count, "%u", r->count);
   if (!isnan(r->low))
@@ -167,7 +53,7 @@ static void print_csv_text(const char *text) {
   if (!plain) putchar('"');
 }
 
-static void print_csv(const row *r) {
+static void print_csv(const tn_comparison *r) {
   const double figures[] = {r->mean, r->deviation, r->count, r->difference, r->low, r->high};
   print_csv_text(r->result);
   putchar(',');
@@ -179,7 +65,7 @@ static void print_csv(const row *r) {
   putchar('\n');
 }
 
-static void print_json(const row *r, bool first) {
+static void print_json(const tn_comparison *r, bool first) {
   const char *names[] = {"mean", "deviation", "n", "difference", "low", "high"};
   const double figures[] = {r->mean, r->deviation, r->count, r->difference, r->low, r->high};
   tn_text text = {0};
@@ -196,7 +82,7 @@ static void print_json(const row *r, bool first) {
 }
 
 /* Every result of any run once, in the order in which they come. */
-static const char **results_of(const samples *s, const char *only, uint32_t *count) {
+static const char **results_of(const tn_samples *s, const char *only, uint32_t *count) {
   const char **names = NULL;
   uint32_t room = 0;
   for (uint32_t i = 0; i < s->count; i++) {
@@ -213,7 +99,7 @@ static const char **results_of(const samples *s, const char *only, uint32_t *cou
   return names;
 }
 
-static tn_status print(const samples *s, const char *only, form as, tn_error *error) {
+static tn_status print(const tn_samples *s, const char *only, form as, tn_error *error) {
   uint32_t count = 0;
   const char **results = results_of(s, only, &count);
   if (count == 0) return tn_error_set(error, TN_ERROR_MISSING, NULL, 0, "no run has the result '%s'", only);
@@ -224,8 +110,8 @@ static tn_status print(const samples *s, const char *only, form as, tn_error *er
   bool first = true;
   for (uint32_t k = 0; k < count; k++)
     for (uint32_t i = 0; i < s->count; i++) {
-      if (!first_of_group(s, i)) continue;
-      const row r = row_of(s, i, results[k]);
+      if (!tn_samples_first_of_group(s, i)) continue;
+      const tn_comparison r = tn_comparison_of(s, i, results[k]);
       if (as == TABLE) add_to_table(&table, &r);
       if (as == CSV) print_csv(&r);
       if (as == JSON) print_json(&r, first);
@@ -251,19 +137,15 @@ int tn_command_compare(int argc, char **argv) {
     return TN_EXIT_USAGE;
   }
   tn_host_start(); /* for random numbers */
-  samples s = {0};
+  tn_samples s = {0};
   tn_error error = {0};
   tn_status status = TN_OK;
   for (uint32_t i = 0; i < arguments.word_count && status >= 0; i++)
-    status = gather(&s, arguments.words[i], arguments.word_count > 1, &error);
+    status = tn_samples_gather(&s, arguments.words[i], arguments.word_count > 1, &error);
   if (status >= 0 && s.count == 0)
     status = tn_error_set(&error, TN_ERROR_MISSING, NULL, 0, "%s: no finished cell", arguments.words[0]);
   if (status >= 0) status = print(&s, only, csv ? CSV : json ? JSON : TABLE, &error);
   code = status < 0 ? tn_command_error(&error, false) : TN_EXIT_OK;
-  for (uint32_t i = 0; i < s.count; i++) {
-    free(s.items[i].group);
-    tn_outcome_free(&s.items[i].outcome);
-  }
-  free(s.items);
+  tn_samples_free(&s);
   return code;
 }

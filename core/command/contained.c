@@ -132,6 +132,7 @@ int tn_contain(bool contained, int (*work)(void *context, tn_box *box), void *co
   }
   int status = 0;
   const bool late = watch(child, box, &signals, &status);
+  sigprocmask(SIG_SETMASK, &former, NULL);
   if (WIFEXITED(status) && tn_box_finished(box)) return WEXITSTATUS(status);
   return post_mortem(box, status, late);
 }

@@ -110,6 +110,7 @@ tn_status tn_experiment_run(const tn_command_options *o, const char *directory, 
                                     .plugins = o->shared.files,
                                     .plugin_count = o->shared.file_count,
                                     .jobs = o->jobs,
+                                    .launcher = o->launcher,
                                     .smoke = o->pipeline.smoke,
                                     .quiet = o->pipeline.quiet};
   tn_status status = tn_launch(e->plan, &launch, e->outcomes, error);
@@ -117,14 +118,28 @@ tn_status tn_experiment_run(const tn_command_options *o, const char *directory, 
   return status < 0 || o->pipeline.smoke ? status : judge(e, directory, error);
 }
 
-tn_status tn_experiment_judge(const tn_command_options *o, const char *directory, tn_experiment *e,
-                              tn_error *error) {
+/* The claims of one run that has left its results in `directory`. */
+static tn_status judge_run(const tn_command_options *o, const char *directory, tn_experiment *e,
+                           tn_error *error) {
   *e = (tn_experiment){.plan = tn_experiment_plan(o, error)};
   if (!e->plan) return error->status;
   e->outcomes = tn_take(sizeof *e->outcomes);
   if (!tn_outcome_read(directory, e->outcomes, error)) return error->status;
   count(e);
   return judge(e, directory, error);
+}
+
+int tn_experiment_end(const tn_command_options *o, const char *directory) {
+  int code = TN_EXIT_OK;
+  if (!o->pipeline.smoke) {
+    tn_error error = {0};
+    tn_experiment e;
+    const tn_status status = judge_run(o, directory, &e, &error);
+    code = status < 0 ? tn_command_error(&error, true) : tn_experiment_print_claims(&e);
+    tn_experiment_free(&e);
+  }
+  const int reported = o->pipeline.quiet ? TN_EXIT_OK : tn_command_report_line(directory);
+  return code != TN_EXIT_OK ? code : reported;
 }
 
 void tn_experiment_free(tn_experiment *e) {
@@ -263,7 +278,11 @@ int tn_experiment_command(const tn_command_options *o) {
     if (!o->pipeline.quiet) tn_experiment_print_results(&e);
     code = tn_experiment_print_claims(&e);
     if (e.failed_cells) code = TN_EXIT_FAILED;
-    if (!o->pipeline.quiet) printf("\nsweep: %s\n", directory);
+    if (!o->pipeline.quiet) {
+      putchar('\n');
+      const int reported = tn_command_report_line(directory);
+      if (code == TN_EXIT_OK) code = reported;
+    }
   }
   tn_experiment_free(&e);
   return code;

@@ -28,14 +28,14 @@ tn_status tn_experiment_check(tn_registry *registry, const tn_command_options *o
 /* Runs every cell into `directory` and judges the claims. */
 tn_status tn_experiment_run(const tn_command_options *options, const char *directory,
                             tn_experiment *experiment, tn_error *error);
-/* Judges the claims of one run that has left its results in `directory`. */
-tn_status tn_experiment_judge(const tn_command_options *options, const char *directory,
-                              tn_experiment *experiment, tn_error *error);
 void tn_experiment_print_results(const tn_experiment *experiment);
 /* Returns TN_EXIT_OK or TN_EXIT_EXPECTATION. */
 int tn_experiment_print_claims(const tn_experiment *experiment);
 void tn_experiment_free(tn_experiment *experiment);
 
+/* What follows one run that has finished in `directory`: its claims are judged, unless it was a shortened
+ * one, and unless `quiet` the report is written. */
+int tn_experiment_end(const tn_command_options *options, const char *directory);
 /* tenon run FILE of an experiment. */
 int tn_experiment_command(const tn_command_options *options);
 

@@ -19,6 +19,7 @@ static const struct {
     {"data", tn_command_data, "say what data sets are here, and fetch others"},
     {"sweep", tn_command_sweep, "go on with a sweep that was stopped"},
     {"compare", tn_command_compare, "compare the arms of a sweep, or runs"},
+    {"report", tn_command_report, "write runs and sweeps as one HTML page"},
     {"reproduce", tn_command_reproduce, "run files that make claims, and judge them"},
     {"test", tn_command_test, "check that a plugin keeps what its kinds promise"},
     {"new", tn_command_new, "write the skeleton of a plugin"},
@@ -50,15 +51,13 @@ int tn_command_error(const tn_error *error, bool running) {
   }
 }
 
-int tn_command_outcome(const tn_pipeline *pipeline, tn_status status, const tn_error *error, bool quiet) {
-  const char *directory = tn_pipeline_directory(pipeline);
-  if (status == TN_ERROR_INTERRUPTED)
-    fprintf(stderr, "%s; go on with: tenon resume %s\n", error->text, directory);
-  else if (status < 0)
-    return tn_command_error(error, true);
-  else if (!quiet)
-    printf("report: %s/report.html\n", directory);
-  return status < 0 ? TN_EXIT_INTERRUPTED : TN_EXIT_OK;
+int tn_command_outcome(const tn_pipeline *pipeline, tn_status status, const tn_error *error) {
+  if (!tn_pipeline_leads(pipeline)) return status == TN_ERROR_INTERRUPTED ? TN_EXIT_INTERRUPTED : TN_EXIT_OK;
+  if (status == TN_ERROR_INTERRUPTED) {
+    fprintf(stderr, "%s; go on with: tenon resume %s\n", error->text, tn_pipeline_directory(pipeline));
+    return TN_EXIT_INTERRUPTED;
+  }
+  return status < 0 ? tn_command_error(error, true) : TN_EXIT_OK;
 }
 
 int main(int argc, char **argv) {

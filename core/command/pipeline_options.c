@@ -16,6 +16,8 @@ static const struct {
              {"--plugin", "run check graph reproduce", true},
              {"--output", "graph", true},
              {"-j", "run reproduce", true},
+             {"--launcher", "run reproduce", true},
+             {"--ranks", "run", true},
              {"--single", "run", false},
              {"--locked", "run", true},
              {"--no-fork", "run", false}};
@@ -31,12 +33,19 @@ static int wrong(const char *command, const char *argument) {
   return TN_EXIT_USAGE;
 }
 
-bool tn_command_jobs(const char *text, int64_t *jobs) {
+bool tn_command_jobs(const char *option, const char *text, int64_t *jobs) {
   char *end;
   *jobs = strtoll(text, &end, 10);
   if (end != text && !*end && *jobs >= 1 && *jobs <= 4096) return true;
-  fprintf(stderr, "error: -j %s: expected a whole number from 1 to 4096\n", text);
+  fprintf(stderr, "error: %s %s: expected a whole number from 1 to 4096\n", option, text);
   return false;
+}
+
+const tn_launcher *tn_command_launcher(const char *name) {
+  tn_error error = {0};
+  const tn_launcher *launcher = tn_launcher_find(name, &error);
+  if (!launcher) tn_command_error(&error, false);
+  return launcher;
 }
 
 int tn_command_parse(int argc, char **argv, const char *command, const char *help, tn_command_options *o) {
@@ -61,7 +70,11 @@ int tn_command_parse(int argc, char **argv, const char *command, const char *hel
       if (strcmp(argument, "--directory") == 0) o->pipeline.directory = value;
       if (strcmp(argument, "--output") == 0) o->output = value;
       if (strcmp(argument, "--single") == 0) o->single = true;
-      if (strcmp(argument, "-j") == 0 && !tn_command_jobs(value, &o->jobs)) return TN_EXIT_USAGE;
+      if (strcmp(argument, "-j") == 0 && !tn_command_jobs(argument, value, &o->jobs)) return TN_EXIT_USAGE;
+      if (strcmp(argument, "--launcher") == 0 && !(o->launcher = tn_command_launcher(value)))
+        return TN_EXIT_USAGE;
+      if (strcmp(argument, "--ranks") == 0 && !tn_command_jobs(argument, value, &o->ranks))
+        return TN_EXIT_USAGE;
       if (strcmp(argument, "--locked") == 0) o->lock = value;
       if (strcmp(argument, "--no-fork") == 0) o->no_fork = true;
       if (strcmp(argument, "--smoke") == 0) o->pipeline.smoke = true;

@@ -3,6 +3,7 @@
 #include "core/command/command.h"
 #include "core/command/arguments.h"
 #include "core/command/contained.h"
+#include "core/command/experiment.h"
 #include "core/pipeline/lock.h"
 #include <errno.h>
 #include <stdio.h>
@@ -26,7 +27,8 @@ typedef struct job {
   bool quiet, unlocked;
   tn_lock_start start;
   tn_shared_options shared;
-  char *text; /* pipeline.ini of the directory */
+  char *text;   /* pipeline.ini of the directory */
+  bool changed; /* the pipeline file is not what it was */
 } job;
 
 static char *read_text(const char *directory, tn_error *error) {
@@ -42,7 +44,7 @@ static char *read_text(const char *directory, tn_error *error) {
 
 /* Opens the file that the run was started with if it still says the same, for its lines in messages; else
  * what the run directory has kept of it, whose paths count from where the file was. */
-static tn_pipeline *open_again(tn_registry *registry, const job *j, tn_box *box, tn_error *error) {
+static tn_pipeline *open_again(tn_registry *registry, job *j, tn_box *box, tn_error *error) {
   tn_error changed = {0};
   tn_pipeline_options options = {.file = j->start.file,
                                  .overrides = j->start.overrides,
@@ -61,6 +63,7 @@ static tn_pipeline *open_again(tn_registry *registry, const job *j, tn_box *box,
   free(now);
   if (same) return pipeline;
   tn_pipeline_close(pipeline);
+  j->changed = true;
   options.text = j->text;
   options.override_count = 0;
   pipeline = tn_pipeline_open(registry, &options, error);
@@ -79,6 +82,20 @@ static int compare(const tn_pipeline *pipeline, const job *j, tn_error *error) {
   return differences ? TN_EXIT_USAGE : 0;
 }
 
+/* Claims and report of a run that has finished; a cell's are those of its sweep. */
+static int end(const job *j) {
+  static tn_command_options o; /* large */
+  char file[4096];
+  snprintf(file, sizeof file, "%s/pipeline.ini", j->directory);
+  if (j->start.single) return TN_EXIT_OK;
+  o.pipeline.file = j->changed ? file : j->start.file;
+  o.pipeline.overrides = j->start.overrides;
+  o.pipeline.override_count = j->changed ? 0 : j->start.override_count;
+  o.pipeline.smoke = j->start.smoke;
+  o.pipeline.quiet = j->quiet;
+  return tn_experiment_end(&o, j->directory);
+}
+
 static int resume(void *context, tn_box *box) {
   job *j = context;
   tn_error error = {0};
@@ -87,8 +104,10 @@ static int resume(void *context, tn_box *box) {
   tn_pipeline *pipeline = open_again(registry, j, box, &error);
   tn_status status = pipeline ? tn_pipeline_check(pipeline, &error) : error.status;
   int code = status < 0 ? tn_command_error(&error, false) : compare(pipeline, j, &error);
-  if (code == 0) code = tn_command_outcome(pipeline, tn_pipeline_run(pipeline, &error), &error, j->quiet);
+  if (code == 0) code = tn_command_outcome(pipeline, tn_pipeline_run(pipeline, &error), &error);
+  const bool leads = !pipeline || tn_pipeline_leads(pipeline);
   tn_pipeline_close(pipeline);
+  if (leads && code == TN_EXIT_OK) code = end(j);
   tn_registry_close(registry);
   return code;
 }

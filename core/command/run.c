@@ -24,21 +24,14 @@ static const char help[] =
     "  --locked FILE    refuse to run unless plugins, host, BLAS and instruction set are those of this lock "
     "file\n"
     "  --no-fork        in this process, for debuggers: a crash ends it without a report\n"
+    "  --ranks N        as N processes that share the work, started by mpirun\n"
     "  --plugin FILE    also load this plugin (may be repeated)\n\n"
     "A file with [sweep] or [arm.NAME] sections is a sweep: every cell runs as a process of its own, below "
     "DIR/cells.\n"
     "With --directory a sweep that was stopped goes on.\n\n"
     "  -j N             N cells at a time\n"
+    "  --launcher NAME  where they run: local (default), mpi (the ranks of an mpirun), slurm (a job each)\n"
     "  --single         no sweep: the file's own keys, without arms and claims\n";
-
-/* The claims of the file, if it makes any. */
-static int judge(const tn_command_options *o, const char *directory, tn_error *error) {
-  tn_experiment e;
-  const tn_status status = tn_experiment_judge(o, directory, &e, error);
-  const int code = status < 0 ? tn_command_error(error, true) : tn_experiment_print_claims(&e);
-  tn_experiment_free(&e);
-  return code;
-}
 
 /* 0: the opened pipeline is as the lock file says; else an exit code, after printing what differs. */
 static int compare(const tn_pipeline *pipeline, const char *lock, tn_error *error) {
@@ -68,10 +61,11 @@ static int run(tn_registry *registry, const tn_command_options *o, tn_box *box, 
   tn_status status = pipeline ? tn_pipeline_check(pipeline, error) : error->status;
   if (status >= 0 && !o->single) status = tn_experiment_check_claims(o, error);
   int code = status < 0 ? tn_command_error(error, false) : compare(pipeline, o->lock, error);
-  if (code == 0) code = tn_command_outcome(pipeline, tn_pipeline_run(pipeline, error), error, options.quiet);
-  if (pipeline) tn_pipeline_print_profile(pipeline, stdout);
+  if (code == 0) code = tn_command_outcome(pipeline, tn_pipeline_run(pipeline, error), error);
+  const bool leads = !pipeline || tn_pipeline_leads(pipeline);
+  if (pipeline && leads) tn_pipeline_print_profile(pipeline, stdout);
   tn_pipeline_close(pipeline);
-  if (code == TN_EXIT_OK && !o->single && !options.smoke) code = judge(o, directory, error);
+  if (leads && code == TN_EXIT_OK && !o->single) code = tn_experiment_end(o, directory);
   if (made && code != TN_EXIT_OK) {
     /* A file that was refused leaves no empty folder behind; one that holds something stays. */
     (void)remove(directory);
@@ -94,6 +88,12 @@ int tn_command_run(int argc, char **argv) {
   tn_command_options options = {0};
   const int code = tn_command_parse(argc, argv, "run", help, &options);
   if (code >= 0) return code;
-  if (!options.single && tn_experiment_wanted(&options)) return tn_experiment_command(&options);
+  const bool experiment = !options.single && tn_experiment_wanted(&options);
+  if (options.ranks > 0 && !experiment) return tn_command_ranks(&options, argc, argv);
+  if (options.ranks > 0) {
+    fputs("error: --ranks is for one run; the cells of a sweep are spread by --launcher mpi\n", stderr);
+    return TN_EXIT_USAGE;
+  }
+  if (experiment) return tn_experiment_command(&options);
   return tn_contain(!options.no_fork, work, &options);
 }

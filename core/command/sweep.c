@@ -13,12 +13,14 @@ static const char help[] =
     "file is read again, with the overrides of the first call; paths count from the current folder, as "
     "then.\n\n"
     "  -j N             N cells at a time\n"
+    "  --launcher NAME  where they run: local (default), mpi, slurm\n"
     "  --quiet          only claims, warnings and errors\n";
 
 int tn_command_sweep(int argc, char **argv) {
   static tn_command_options o; /* large */
-  const char *jobs = NULL;
-  const tn_option options[] = {{"-j", &jobs, NULL}, {"--quiet", NULL, &o.pipeline.quiet}};
+  const char *jobs = NULL, *launcher = NULL;
+  const tn_option options[] = {
+      {"-j", &jobs, NULL}, {"--launcher", &launcher, NULL}, {"--quiet", NULL, &o.pipeline.quiet}};
   tn_arguments arguments = {.most_words = 1, .options = options, .option_count = TN_ARRAY_LENGTH(options)};
   int code = tn_arguments_parse(argc, argv, help, &arguments);
   if (code >= 0) return code;
@@ -26,7 +28,8 @@ int tn_command_sweep(int argc, char **argv) {
     fputs("error: tenon sweep needs the directory of a sweep; `tenon sweep --help` says more\n", stderr);
     return TN_EXIT_USAGE;
   }
-  if (jobs && !tn_command_jobs(jobs, &o.jobs)) return TN_EXIT_USAGE;
+  if (launcher && !(o.launcher = tn_command_launcher(launcher))) return TN_EXIT_USAGE;
+  if (jobs && !tn_command_jobs("-j", jobs, &o.jobs)) return TN_EXIT_USAGE;
   tn_sweep_start start;
   tn_error error = {0};
   if (tn_sweep_file_read(arguments.words[0], &start, &error) < 0) return tn_command_error(&error, false);

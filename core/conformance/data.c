@@ -59,6 +59,7 @@ typedef struct field {
   { "label", TN_I64, SCALAR, classes, false }
 #define OUTPUTS(classes)                                                                                 \
   {"logits", TN_FLOAT, VECTOR(classes), 0, true}, {"output", TN_FLOAT, VECTOR(classes), 0, true},        \
+      {"member_logits", TN_FLOAT, {2, {5, classes}}, 0, true},                                           \
       {"probability", TN_FLOAT, VECTOR(classes), 0, true}, {"features", TN_FLOAT, VECTOR(5), 0, true}, { \
     "prediction", TN_I64, SCALAR, classes, true                                                          \
   }
@@ -103,6 +104,17 @@ static const field graphs[] = {{"node", TN_FLOAT, {2, {-1, 4}}, 0, false},
                                {"edge", TN_I64, {2, {-1, 2}}, 0, false},
                                LABELLED(CLASSES),
                                OUTPUTS(CLASSES)};
+static const field states[] = {{"state", TN_FLOAT, VECTOR(FEATURES), 0, false},
+                               {"mask", TN_B8, VECTOR(4), 0, false},
+                               {"condition", TN_FLOAT, VECTOR(3), 0, false}};
+static const field strings[] = {{"tokens", TN_I64, VECTOR(LENGTH), CLASSES, false},
+                                {"mask", TN_B8, {2, {LENGTH + 1, CLASSES + 1}}, 0, false},
+                                {"condition", TN_FLOAT, VECTOR(3), 0, false}};
+static const field objects[] = {{"objectives", TN_FLOAT, VECTOR(3), 0, false},
+                                {"preference", TN_FLOAT, VECTOR(3), 0, false},
+                                {"utility", TN_FLOAT, SCALAR, 0, false},
+                                {"object", TN_FLOAT, VECTOR(4), 0, false},
+                                {"group", TN_I64, SCALAR, 2, false}};
 #define WORLD(name, fields) \
   { name, fields, TN_ARRAY_LENGTH(fields) }
 static const struct {
@@ -117,7 +129,10 @@ static const struct {
                        WORLD("colour images of 32 x 32", large),
                        WORLD("sequences of tokens", sequences),
                        WORLD("images with noise and time", diffusion),
-                       WORLD("graphs", graphs)};
+                       WORLD("graphs", graphs),
+                       WORLD("states of an environment", states),
+                       WORLD("strings of an environment", strings),
+                       WORLD("objects with objectives", objects)};
 
 const char *tn_world_name(uint32_t world) { return worlds[world].name; }
 
@@ -151,6 +166,7 @@ static void fill_row(const tn_trial *trial, const char *name, const tn_field_spe
     if (x->dtype == TN_F32) tn_f32(x)[at + i] = (float)value;
     if (x->dtype == TN_F64) tn_f64(x)[at + i] = value;
     if (x->dtype == TN_I64) tn_i64(x)[at + i] = (int64_t)value;
+    if (x->dtype == TN_B8) ((uint8_t *)tn_data(x))[at + i] = value > 0 || i + 1 == numel;
   }
   if (strcmp(name, "probability") != 0) return;
   for (int64_t i = 0; i < numel; i++) {

@@ -22,7 +22,7 @@ typedef enum tn_data_set {
 const char *tn_data_section(tn_trial *trial, tn_data_set which);
 
 /* Worlds of made-up fields: what data sets bring (`after`: and what models add). */
-enum { TN_WORLDS = 9 };
+enum { TN_WORLDS = 12 };
 const char *tn_world_name(uint32_t world);
 tn_spec *tn_world_spec(uint32_t world, bool after);
 /* Rows index[0 .. n) of the world that `spec` describes. */

@@ -182,6 +182,7 @@ static bool run_forward(attention_job *j, tn_node *y, tn_node *p) {
   j->p = p->t.dl.data;
   j->y = y->t.dl.data;
   tn_parallel(j->pairs, work_of(j), forward_pair, j);
+  tn_here->multiply_adds += j->pairs * j->t * j->s * (j->d + j->e);
   tn_slots_give(&j->slots);
   return true;
 }

@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-enum { ROWS = 64 }; /* of a unit where s is 1 */
+enum { ROWS = 64, SMALL_PLANE = 256 }; /* of a unit where s is 1; elements whose sums need no care */
 
 typedef struct norm_job {
   const tn_nn_real *k;
@@ -68,6 +68,10 @@ static void moments_unit(void *context, int64_t u) {
     return;
   }
   int64_t channels = j->groups ? j->c / j->groups : 1, run = channels * j->s;
+  if (run <= SMALL_PLANE) {
+    j->k->plane_moments(at(j, j->x, u * j->c * j->s), j->c / channels, run, part);
+    return;
+  }
   for (int64_t c = 0; c < j->c / channels; c++) {
     const char *x = at(j, j->x, (u * j->c / channels + c) * run);
     double mean = j->engine->sum(x, run) / (double)run;

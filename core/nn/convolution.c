@@ -48,6 +48,22 @@ static geometry geometry_of(const tn_node *attributes, const int64_t *x, const i
   return g;
 }
 
+/* What depthwise.c does. */
+static bool is_depthwise(const geometry *g) {
+  return tn_depthwise_fits(g->dtype, g->groups, g->cg, g->o, g->in, g->dilation);
+}
+static tn_depthwise depthwise_of(const geometry *g) {
+  tn_depthwise d = {.columns = 0};
+  for (int i = 0; i < 2; i++) {
+    d.in[i] = g->in[i];
+    d.out[i] = g->out[i];
+    d.kernel[i] = g->kernel[i];
+    d.stride[i] = g->stride[i];
+    d.padding[i] = g->padding[i];
+  }
+  return d;
+}
+
 static int64_t reach(const geometry *g, int axis) { return g->dilation[axis] * (g->kernel[axis] - 1); }
 
 /* A packed image and one or more correlations over it. */
@@ -155,6 +171,10 @@ static bool run_plan(plan *p) {
 
 /* Forward */
 static bool forward(const geometry *g, const tn_node *x, const tn_node *w, const tn_node *bias, tn_node *y) {
+  if (is_depthwise(g)) {
+    const tn_depthwise d = depthwise_of(g);
+    return tn_depthwise_forward(g->dtype, g->n, g->c, &d, x, w, bias, y);
+  }
   plan p = {.k = tn_nn_real_of(g->dtype),
             .g = *g,
             .channels = g->cg,
@@ -283,6 +303,10 @@ static void input_job(plan *p, int64_t r, int64_t q, tn_conv_job *job, int64_t *
 }
 
 static bool backward_input(const geometry *g, const tn_node *gy, const tn_node *w, tn_node *gx) {
+  if (is_depthwise(g)) {
+    const tn_depthwise d = depthwise_of(g);
+    return tn_depthwise_input(g->dtype, g->n, g->c, &d, gy, w, gx);
+  }
   plan p = {.k = tn_nn_real_of(g->dtype),
             .g = *g,
             .channels = g->og,
@@ -483,6 +507,10 @@ static void lay_out_weights(weight_plan *p, int64_t *offsets) {
 
 static bool backward_weight(const geometry *g, const tn_node *gy, const tn_node *x, tn_node *gw) {
   enum { BLOCKS = 8, LARGE = 4 << 20 };
+  if (is_depthwise(g)) {
+    const tn_depthwise d = depthwise_of(g);
+    return tn_depthwise_weights(g->dtype, g->n, g->c, &d, gy, x, gw);
+  }
   weight_plan p = {.k = tn_nn_real_of(g->dtype), .g = g, .x = x->t.dl.data, .gy = gy->t.dl.data};
   int64_t vector = p.k->vector;
   p.taps = g->cg * g->kernel[0] * g->kernel[1];
@@ -661,7 +689,9 @@ tn_node *tn_op_convolution(tn_node *x, tn_node *w, tn_node *bias, const tn_conv 
                             tn_shape_text(x));
     shape[2 + i] = room / attributes.a.s[i] + 1;
   }
-  return convolve(x, w, bias, &attributes, shape);
+  tn_node *y = convolve(x, w, bias, &attributes, shape);
+  if (!tn_is_poison(y)) tn_here->multiply_adds += y->t.numel * (w->t.numel / tn_max64(w->shape[0], 1));
+  return y;
 }
 
 tn_node *tn_op_convolution_transposed(tn_node *x, tn_node *w, tn_node *bias, const tn_conv *conv,
@@ -689,6 +719,7 @@ tn_node *tn_op_convolution_transposed(tn_node *x, tn_node *w, tn_node *bias, con
                             tn_shape_text(w), (long long)more);
   }
   tn_node *y = convolve_input(x, w, &attributes, shape);
+  if (!tn_is_poison(y)) tn_here->multiply_adds += x->t.numel * (w->t.numel / tn_max64(w->shape[0], 1));
   if (!bias || tn_is_poison(y)) return y;
   return ADD(y, tn_op_reshape(bias, 3, (const int64_t[]){shape[1], 1, 1}));
 }

@@ -42,6 +42,17 @@ static inline bool tn_same_shape(const tn_node *x, const tn_node *y) {
 }
 /* convolution.c, for pooling. Lays out phases that taps read `extent` positions wide, `outputs` a row. */
 void tn_lay_out_columns(tn_conv_pack *pack, int64_t extent, int64_t outputs);
+/* depthwise.c: convolutions with one kernel a channel, of n images of c small planes. False and an error if
+ * out of memory. */
+enum { TN_DEPTHWISE_PIXELS = 196 }; /* largest plane */
+bool tn_depthwise_fits(tn_dtype dtype, int64_t groups, int64_t in_group, int64_t outputs, const int64_t *in,
+                       const int64_t *dilation);
+bool tn_depthwise_forward(tn_dtype dtype, int64_t n, int64_t c, const tn_depthwise *d, const tn_node *x,
+                          const tn_node *w, const tn_node *bias, tn_node *y);
+bool tn_depthwise_input(tn_dtype dtype, int64_t n, int64_t c, const tn_depthwise *d, const tn_node *gy,
+                        const tn_node *w, tn_node *gx);
+bool tn_depthwise_weights(tn_dtype dtype, int64_t n, int64_t c, const tn_depthwise *d, const tn_node *gy,
+                          const tn_node *x, tn_node *gw);
 /* Sums over windows of planes, or the adjoint of that; sizes of the planes, of the results and of the
  * windows. False and an error if out of memory. */
 typedef struct tn_window_sums {

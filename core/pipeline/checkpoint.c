@@ -147,7 +147,7 @@ tn_status tn_checkpoint_save(tn_pipeline *p, bool wait, tn_error *error) {
 
 bool tn_checkpoint_due(tn_pipeline *p) {
   tn_checkpointer *w = &p->checkpointer;
-  if (!p->directory) return false;
+  if (!p->directory || p->rank > 0) return false;
   if (p->checkpoint_every > 0 && p->steps % p->checkpoint_every == 0) return true;
   return p->checkpoint_seconds > 0 && tn_seconds() - w->last >= p->checkpoint_seconds &&
          !(w->writing && !__atomic_load_n(&w->done, __ATOMIC_ACQUIRE));

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* The run directory: pipeline.ini (resolved), lock.json, log.txt, results.json, parameters, loss curve and
- * report. */
+/* The run directory: pipeline.ini (resolved), lock.json, log.txt, events, results.json and parameters. */
 #include "core/pipeline/internal.h"
 #include "core/config/memory.h"
 #include "core/pipeline/directory.h"
 #include "core/pipeline/measure.h"
-#include "core/report/page.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -118,7 +116,7 @@ static tn_status lock(tn_pipeline *p, tn_error *error) {
 
 static tn_status open_log(tn_pipeline *p, const char *mode, tn_error *error) {
   char path[4096];
-  snprintf(path, sizeof path, "%s/log.txt", p->directory);
+  snprintf(path, sizeof path, "%s/log.txt", tn_run_directory_of(p));
   p->context.log = fopen(path, mode);
   if (!p->context.log) return tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path, strerror(errno));
   setvbuf(p->context.log, NULL, _IOLBF, 4096);
@@ -128,15 +126,33 @@ static tn_status open_log(tn_pipeline *p, const char *mode, tn_error *error) {
   return TN_OK;
 }
 
+const char *tn_run_directory_of(const tn_pipeline *p) {
+  return p->own_directory ? p->own_directory : p->directory;
+}
+
+/* A rank after the first has a log, and nothing else unless a component writes artifacts. */
+static tn_status make_own(tn_pipeline *p, const char *mode, tn_error *error) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/ranks/%d", p->directory, (int)p->rank);
+  free(p->own_directory);
+  p->own_directory = tn_copy_text(path);
+  const tn_status status = tn_directory_path(path, error);
+  return status < 0 ? status : open_log(p, mode, error);
+}
+
 /* What an earlier run in the same directory left must not be taken for this one's. */
 static void clear(const tn_pipeline *p) {
-  char path[4096];
-  snprintf(path, sizeof path, "%s/results.json", p->directory);
-  unlink(path);
+  static const char *const names[] = {"results.json", "cost.json", "expect.json", "report.html"};
+  for (size_t i = 0; i < TN_ARRAY_LENGTH(names); i++) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", p->directory, names[i]);
+    unlink(path);
+  }
   tn_checkpoint_prune(p->directory, 0);
 }
 
 tn_status tn_directory_make(tn_pipeline *p, tn_error *error) {
+  if (p->rank > 0) return make_own(p, "w", error);
   tn_status status = tn_directory_path(p->directory, error);
   if (status >= 0) status = lock(p, error);
   if (status < 0) return status;
@@ -152,6 +168,7 @@ tn_status tn_directory_make(tn_pipeline *p, tn_error *error) {
 }
 
 tn_status tn_directory_events(tn_pipeline *p, tn_error *error) {
+  if (p->rank > 0) return TN_OK;
   char path[4096];
   snprintf(path, sizeof path, "%s/" TN_EVENT_LOG_NAME, p->directory);
   if (p->event_bytes > 0) p->events = tn_event_log_open(path, p->event_bytes);
@@ -160,6 +177,7 @@ tn_status tn_directory_events(tn_pipeline *p, tn_error *error) {
 }
 
 tn_status tn_directory_open(tn_pipeline *p, tn_error *error) {
+  if (p->rank > 0) return make_own(p, "a", error);
   tn_status status = lock(p, error);
   return status < 0 ? status : open_log(p, "a", error);
 }
@@ -227,12 +245,9 @@ static tn_status save_params(tn_pipeline *p, tn_error *error) {
 tn_status tn_directory_finish(tn_pipeline *p, const char *outcome, tn_error *error) {
   tn_status status = save_params(p, error);
   if (status >= 0) status = write_cost(p, error);
-  char *page = tn_page_of_run(p->name, outcome, &p->record);
-  tn_status reported = page ? write_file(p, "report.html", page, error) : TN_ERROR_MEMORY;
-  free(page);
   char *json = results_json(p, outcome);
   tn_status written = json ? write_file(p, "results.json", json, error)
                            : tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
   free(json);
-  return status < 0 ? status : reported < 0 ? reported : written;
+  return status < 0 ? status : written;
 }

@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include "core/pipeline/pipeline.h"
+#include "core/pipeline/embed.h"
 #include "core/config/memory.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <tenon/embed.h>
-
-struct tn_embed {
-  tn_registry *registry;
-  tn_pipeline *pipeline; /* of the last run: its results and tensors */
-  tn_error error;
-};
 
 tn_embed *tn_embed_open(const char *plugin_path) {
   tn_host_start();
@@ -58,6 +51,14 @@ tn_dl_managed *tn_embed_tensor(tn_embed *host, const char *section, const char *
   }
   tn_error_set(&host->error, TN_ERROR_MISSING, NULL, 0, "no tensor '%s' in section '%s'", name, section);
   return NULL;
+}
+
+const char *tn_embed_tensor_name(tn_embed *host, const char *section, uint32_t index) {
+  const tn_component *component = host->pipeline ? tn_pipeline_find(host->pipeline, section) : NULL;
+  tn_params *params = component ? tn_pipeline_parameters(host->pipeline, component) : NULL;
+  tn_param_entry entry;
+  if (!params || index >= tn_params_count(params)) return NULL;
+  return tn_params_entry(params, index, &entry) == TN_OK ? entry.name : NULL;
 }
 
 const char *tn_embed_version(void) { return TN_VERSION; }

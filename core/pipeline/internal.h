@@ -68,6 +68,9 @@ struct tn_pipeline {
   tn_bound *bound;
   char *name;
   char *directory; /* NULL: nothing is written */
+  const tn_component *communicator;
+  int32_t rank, ranks; /* only rank 0 writes into the directory */
+  char *own_directory; /* of another rank, below it: log and artifacts; NULL: rank 0 */
   char *data;      /* the folder of data sets, ${data}; NULL: none */
   bool smoke, single, resume, checked, running, profiled, trap_nan, components, guarded;
   tn_profile *profile; /* of the last run; NULL: none was wanted */
@@ -129,6 +132,11 @@ extern const tn_pipeline_service tn_pipeline_table;
 extern const tn_report_service tn_report_table;
 extern const tn_comm_service tn_comm_table;
 void tn_pipeline_emit(tn_pipeline *p, tn_event *event);
+/* Takes the communicator (NULL: none) as the run's; the ranks must have the same directory and CPU. */
+tn_status tn_comm_join(tn_pipeline *p, const tn_component *communicator, tn_error *error);
+bool tn_comm_any(tn_pipeline *p, bool mine); /* true on every rank if it is on one; collective */
+/* With several ranks: says in one line why the run failed and ends all of them. Else it returns. */
+void tn_comm_give_up(tn_pipeline *p, const tn_error *error, bool running);
 /* The entry of `name` that `stage` has published or is about to. */
 tn_published *tn_pipeline_publish(tn_pipeline *p, const tn_component *stage, const char *name);
 
@@ -154,5 +162,7 @@ tn_status tn_directory_events(tn_pipeline *p, tn_error *error);
 /* Opens the directory of a run that goes on. */
 tn_status tn_directory_open(tn_pipeline *p, tn_error *error);
 tn_status tn_directory_finish(tn_pipeline *p, const char *outcome, tn_error *error);
+/* Where this process may write; NULL: nowhere. */
+const char *tn_run_directory_of(const tn_pipeline *p);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <tenon/communicator.h>
 #include <tenon/observer.h>
 #include <tenon/stage.h>
 
@@ -19,6 +20,7 @@ typedef struct settings {
   int64_t checkpoint_every, checkpoint_keep;
   double checkpoint_seconds, step_timeout;
   int64_t memory_limit;
+  const tn_component *communicator;
   tn_references observers;
 } settings;
 static const tn_param setting_params[] = {
@@ -33,9 +35,12 @@ static const tn_param setting_params[] = {
     TN_INTEGER(settings, checkpoint_keep, "2", 1, 1e6, NULL, "checkpoints that are kept"),
     TN_REAL(settings, step_timeout, "0", 0, 1e9, "seconds that a step may take; 0: any"),
     TN_INTEGER(settings, memory_limit, "0", 0, 1e9, "MB", "memory that the run may take; 0: any"),
+    TN_REFERENCE(settings, communicator, 0, TN_COMMUNICATOR, NULL,
+                 "joins processes to one run; empty: this one alone"),
     TN_REFERENCES(settings, observers, 0, TN_OBSERVER, "observer.progress, observer.jsonl",
                   "who sees the run's events"),
 };
+enum { SETTINGS = TN_ARRAY_LENGTH(setting_params), COMPONENT_SETTINGS = 2 }; /* the last ones */
 static const tn_class settings_class = {.size = sizeof(tn_class),
                                         .kind = "tenon.host/1",
                                         .name = "pipeline",
@@ -54,6 +59,23 @@ static char *stem(const char *file) {
   return name;
 }
 
+/* Who else takes part, and who watches. Only the first rank is watched. */
+static tn_status open_others(tn_pipeline *p, const tn_section *section, const tn_key *communicator,
+                             const tn_key *observers, bool quiet, tn_error *error) {
+  const tn_component *joined = NULL;
+  if (communicator && *communicator->value && !p->components) {
+    joined = tn_instance_resolve(p, communicator->value, TN_COMMUNICATOR, communicator, error);
+    if (!joined) return error->status;
+  }
+  const tn_status status = tn_comm_join(p, joined, error);
+  if (status < 0 || p->rank > 0) return status;
+  const tn_param *param = &setting_params[SETTINGS - 1];
+  const char *wanted = observers ? observers->value : quiet ? "observer.jsonl" : param->fallback;
+  return tn_parse_value(param, wanted, observers ? observers->file : section->file,
+                        observers ? observers->line : section->line, &p->observers, tn_instance_resolve, p,
+                        p->bound, error);
+}
+
 static tn_status open_settings(tn_pipeline *p, const tn_pipeline_options *options, tn_error *error) {
   const tn_section *section = tn_config_find(p->config, "pipeline");
   const char *file = tn_config_file(p->config);
@@ -63,14 +85,16 @@ static tn_status open_settings(tn_pipeline *p, const tn_pipeline_options *option
   settings s = {0};
   /* Observers are components: they need the engine, which needs seed and precision. So these come first. */
   const tn_key *observers = tn_section_find(section, "observers");
+  const tn_key *communicator = tn_section_find(section, "communicator");
   tn_class without = settings_class;
-  without.param_count--;
+  without.param_count -= COMPONENT_SETTINGS;
   tn_section rest = *section;
   tn_key *keys = tn_take((section->key_count + 1) * sizeof *keys);
   rest.keys = keys;
   rest.key_count = 0;
   for (uint32_t i = 0; i < section->key_count; i++)
-    if (&section->keys[i] != observers) keys[rest.key_count++] = section->keys[i];
+    if (&section->keys[i] != observers && &section->keys[i] != communicator)
+      keys[rest.key_count++] = section->keys[i];
   tn_status status =
       tn_bind(&without, &s, &rest, "pipeline", section->file, section->line, NULL, NULL, p->bound, error);
   free(keys);
@@ -90,12 +114,7 @@ static tn_status open_settings(tn_pipeline *p, const tn_pipeline_options *option
   if (!p->engine) return tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
   if (p->guarded) tn_engine_guard(p->engine);
   p->former_engine = tn_engine_enter(p->engine);
-
-  const tn_param *param = &setting_params[TN_ARRAY_LENGTH(setting_params) - 1];
-  const char *wanted = observers ? observers->value : options->quiet ? "observer.jsonl" : param->fallback;
-  return tn_parse_value(param, wanted, observers ? observers->file : section->file,
-                        observers ? observers->line : section->line, &p->observers, tn_instance_resolve, p,
-                        p->bound, error);
+  return open_others(p, section, communicator, observers, options->quiet, error);
 }
 
 /* Every section becomes a component, or is a mere holder of values (no `use`, nobody refers to it). */
@@ -104,7 +123,12 @@ static tn_status open_sections(tn_pipeline *p, tn_error *error) {
     const tn_section *section = tn_config_at(p->config, i);
     if (strcmp(section->name, "pipeline") == 0) continue;
     if (!tn_section_find(section, "use")) continue;
-    if (!tn_instance_of_section(p, section, error)) return error->status;
+    const tn_instance *instance = tn_instance_of_section(p, section, error);
+    if (!instance) return error->status;
+    const tn_component *c = &instance->component;
+    if (strcmp(c->cls->kind, TN_COMMUNICATOR) == 0 && !p->communicator && !p->components)
+      return tn_error_set(error, TN_ERROR_INVALID, section->file, section->line,
+                          "[%s] joins no processes: [pipeline] has no 'communicator = %s'", c->name, c->name);
   }
   p->stages = tn_take((p->stage_names.count + 1) * sizeof(const tn_component *));
   const tn_section *section = tn_config_find(p->config, "pipeline");
@@ -181,6 +205,7 @@ tn_pipeline *tn_pipeline_open(tn_registry *registry, const tn_pipeline_options *
     tn_scope_close();
   }
   if (status == TN_OK) return p;
+  tn_comm_give_up(p, error, false);
   tn_pipeline_close(p);
   return NULL;
 }
@@ -214,6 +239,7 @@ void tn_pipeline_close(tn_pipeline *p) {
   tn_context_enter(p->former_context);
   free(p->name);
   free(p->directory);
+  free(p->own_directory);
   free(p->data);
   if (!p->boxed) free(p);
 }
@@ -256,3 +282,4 @@ void tn_pipeline_print_profile(const tn_pipeline *p, FILE *to) {
   if (p->profile) tn_profile_print(p->profile, to);
 }
 const char *tn_pipeline_directory(const tn_pipeline *p) { return p->directory; }
+bool tn_pipeline_leads(const tn_pipeline *p) { return p->rank == 0; }

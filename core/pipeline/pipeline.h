@@ -64,6 +64,8 @@ uint32_t tn_pipeline_edges(const tn_pipeline *pipeline, const tn_edge **edges);
 uint32_t tn_pipeline_results(const tn_pipeline *pipeline, const tn_result **results);
 char *tn_pipeline_print(const tn_pipeline *pipeline); /* its resolved file; freed with free() */
 const char *tn_pipeline_directory(const tn_pipeline *pipeline);
+/* False in the processes of a run that do not write its directory: ranks after the first. */
+bool tn_pipeline_leads(const tn_pipeline *pipeline);
 /* Tables of the profile that the last run took; nothing if it took none. */
 void tn_pipeline_print_profile(const tn_pipeline *pipeline, FILE *to);
 

@@ -25,7 +25,10 @@ tn_status tn_pipeline_check(tn_pipeline *p, tn_error *error) {
   for (uint32_t i = 0; i < p->stage_count; i++) {
     const tn_component *stage = p->stages[i];
     tn_status status = call(p, stage, ((const tn_stage *)stage->vtable)->check, "check", error);
-    if (status < 0) return status;
+    if (status < 0) {
+      tn_comm_give_up(p, error, false);
+      return status;
+    }
   }
   p->checked = true;
   return TN_OK;
@@ -59,7 +62,7 @@ static void save_if_due(tn_pipeline *p) {
 static tn_status stop(tn_pipeline *p, tn_error *error) {
   tn_error failed = {0};
   interrupted = 0;
-  if (p->directory && tn_checkpoint_save(p, true, &failed) < 0)
+  if (p->directory && p->rank == 0 && tn_checkpoint_save(p, true, &failed) < 0)
     return tn_error_set(error, failed.status, NULL, 0, "interrupted in [%s], and no checkpoint: %s",
                         p->stage->name, failed.text);
   return tn_error_set(error, TN_ERROR_INTERRUPTED, NULL, 0, "interrupted in [%s]", p->stage->name);
@@ -123,6 +126,8 @@ static tn_status go_on(tn_pipeline *p, tn_error *error) {
     if (status >= 0) introduce(p);
   }
   tn_state_free(state);
+  if (status >= 0 && tn_sdk.comm->barrier() < 0) /* before the first rank removes old checkpoints */
+    status = tn_pipeline_failure(p, p->communicator, "barrier", TN_ERROR_IO, error);
   if (status >= 0) tn_info("resumed at step %lld", (long long)p->steps);
   return status;
 }
@@ -144,7 +149,7 @@ static tn_status run_stage(tn_pipeline *p, const tn_component *stage, tn_error *
     p->steps++;
     tick(p, stage);
     if (status != TN_OK) continue;
-    if (interrupted)
+    if (tn_comm_any(p, interrupted))
       status = stop(p, error);
     else
       save_if_due(p);
@@ -173,8 +178,9 @@ static tn_status run_stages(tn_pipeline *p, tn_error *error) {
 static tn_status begin_profile(tn_pipeline *p, tn_error *error) {
   char path[4096];
   tn_profile_free(p->profile);
-  if (p->directory) snprintf(path, sizeof path, "%s/trace.json", p->directory);
-  p->profile = tn_profile_begin(&p->context, p->engine, p->directory ? path : NULL, error);
+  const char *directory = tn_run_directory_of(p);
+  if (directory) snprintf(path, sizeof path, "%s/trace.json", directory);
+  p->profile = tn_profile_begin(&p->context, p->engine, directory ? path : NULL, error);
   return p->profile ? TN_OK : error->status;
 }
 
@@ -182,7 +188,10 @@ tn_status tn_pipeline_run(tn_pipeline *p, tn_error *error) {
   tn_status status = p->checked ? TN_OK : tn_pipeline_check(p, error);
   if (status >= 0 && p->directory) status = (p->resume ? tn_directory_open : tn_directory_make)(p, error);
   if (status >= 0 && p->profiled) status = begin_profile(p, error);
-  if (status < 0) return status;
+  if (status < 0) {
+    tn_comm_give_up(p, error, false);
+    return status;
+  }
   tn_engine_set_trap(p->engine, p->trap_nan);
   p->running = true;
   p->began = p->checkpointer.last = tn_seconds();
@@ -191,13 +200,14 @@ tn_status tn_pipeline_run(tn_pipeline *p, tn_error *error) {
   else
     announce(p, TN_EVENT_RUN_BEGIN, p->name);
   if (status >= 0) status = run_stages(p, error);
+  if (status < 0 && status != TN_ERROR_INTERRUPTED) tn_comm_give_up(p, error, true);
   tn_error later = {0};
   tn_engine_set_trap(p->engine, false);
   if (p->profiled) {
     const tn_status ended = tn_profile_end(p->profile, &later);
     if (status >= 0 && ended < 0) *error = later, status = ended;
   }
-  if (p->directory) {
+  if (p->directory && p->rank == 0) {
     tn_status finished = tn_directory_finish(p, status < 0 ? error->text : "finished", &later);
     if (status >= 0 && finished < 0) *error = later, status = finished;
   }

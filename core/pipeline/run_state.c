@@ -230,7 +230,7 @@ tn_status tn_run_load(tn_pipeline *p, tn_state *state, tn_error *error) {
   tn_status status = visit_run(p, state, true, false, error);
   for (uint32_t i = 0; i < p->instance_count; i++) p->instances[i]->unclaimed = false;
   const char *left = tn_state_untaken(state);
-  if (status >= 0 && left)
+  if (status >= 0 && left && p->rank == 0) /* observers are the first rank's alone */
     status = tn_error_set(error, TN_ERROR_INVALID, NULL, 0,
                           "checkpoint: '%s' belongs to nothing in this pipeline", left);
   return status;

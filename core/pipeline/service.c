@@ -147,6 +147,16 @@ static tn_params *parameters(const tn_component *c) {
   return instance->params = params;
 }
 
+static tn_status initialise(const tn_component *c) {
+  tn_instance *instance = instance_of(c);
+  tn_params *live = parameters(c);
+  if (!live) return TN_ERROR_MISSING;
+  tn_params *fresh = tn_params_create(instance->declaration, instance->name);
+  const tn_status status = fresh ? tn_params_copy(live, fresh) : TN_ERROR_MEMORY;
+  tn_params_release(fresh);
+  return status;
+}
+
 static const tn_component *instantiate(const tn_component *c) {
   tn_error error = {0};
   tn_instance *copy = tn_instance_copy(tn_pipeline_current(), instance_of(c), &error);
@@ -155,10 +165,11 @@ static const tn_component *instantiate(const tn_component *c) {
 }
 
 static uint64_t seed(void) { return (uint64_t)tn_pipeline_current()->seed; }
+static void use_seed(uint64_t seed) { tn_engine_use_seed(tn_pipeline_current()->engine, seed); }
 static tn_dtype precision(void) { return tn_pipeline_current()->precision; }
 static const char *directory(void) {
   const tn_pipeline *p = tn_pipeline_current();
-  return p->running ? p->directory : NULL;
+  return p->running ? tn_run_directory_of(p) : NULL;
 }
 static bool smoke(void) { return tn_pipeline_current()->smoke; }
 
@@ -223,7 +234,8 @@ static const tn_params *params_of(const tn_component *stage, const char *name) {
 
 static const char *artifact(const char *name) {
   tn_pipeline *p = tn_pipeline_current();
-  if (!p->running || !p->directory) {
+  const char *directory_of_run = directory();
+  if (!directory_of_run) {
     tn_fail(TN_ERROR_IO, "'%s' cannot be written: this run has no directory", name);
     return NULL;
   }
@@ -231,12 +243,12 @@ static const char *artifact(const char *name) {
     tn_fail(TN_ERROR_INVALID, "'%s' leaves the run directory", name);
     return NULL;
   }
-  snprintf(p->artifact, sizeof p->artifact, "%s/artifacts", p->directory);
+  snprintf(p->artifact, sizeof p->artifact, "%s/artifacts", directory_of_run);
   if (mkdir(p->artifact, 0777) != 0 && errno != EEXIST) {
     tn_fail(TN_ERROR_IO, "%s: %s", p->artifact, strerror(errno));
     return NULL;
   }
-  snprintf(p->artifact, sizeof p->artifact, "%s/artifacts/%s", p->directory, name);
+  snprintf(p->artifact, sizeof p->artifact, "%s/artifacts/%s", directory_of_run, name);
   return p->artifact;
 }
 
@@ -256,4 +268,6 @@ const tn_pipeline_service tn_pipeline_table = {
     .artifact = artifact,
     .declare_later = declare_later,
     .parallel = tn_pipeline_parallel,
+    .initialise = initialise,
+    .use_seed = use_seed,
 };

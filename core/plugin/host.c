@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/plugin/host.h"
 #include "core/config/bind.h"
+#include "core/config/memory.h"
 #include "core/plugin/services.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,11 +14,17 @@ tn_sdk_tables tn_sdk;
 /* Read at every call of a component, so without the detour through the loader's tables. */
 static _Thread_local tn_context *current __attribute__((tls_model("initial-exec")));
 
-/* A thread's first look. */
+/* A thread's first look. Its context is no thread-local variable: a library that is loaded late, by Python
+ * say, finds little room for those. */
+static pthread_key_t own_key;
+static void make_key(void) { pthread_key_create(&own_key, free); }
 static __attribute__((cold, noinline)) tn_context *first_context(void) {
-  static _Thread_local tn_context own;
-  own.stack.size = sizeof own.stack;
-  return current = &own;
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, make_key);
+  tn_context *own = tn_take(sizeof *own);
+  pthread_setspecific(own_key, own);
+  own->stack.size = sizeof own->stack;
+  return current = own;
 }
 
 tn_context *tn_context_current(void) { return current ? current : first_context(); }

@@ -69,7 +69,8 @@ static const tn_kind_function communicator[] = {
     F(communicator, rank, REQUIRED),       F(communicator, ranks, REQUIRED),
     F(communicator, all_gather, REQUIRED), F(communicator, broadcast, REQUIRED),
     F(communicator, barrier, REQUIRED),    F(communicator, sum_f32, OPTIONAL),
-    F(communicator, sum_f64, OPTIONAL)};
+    F(communicator, sum_f64, OPTIONAL),    F(communicator, all_to_all, OPTIONAL),
+    F(communicator, abort, OPTIONAL)};
 
 #define KIND(kind, id, essence) \
   { id, #kind, "tenon/" #kind ".h", essence, kind, TN_ARRAY_LENGTH(kind) }

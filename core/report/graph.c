@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/report/flow.h"
 #include "core/report/layers.h"
 #include "core/report/svg.h"
 
@@ -304,7 +305,7 @@ static void draw(drawing *d, tn_text *out) {
   double width = fit(d);
   size_t layers = d->layers.layer_count;
   double height = layers > 0 ? layer_top(d, layers - 1) + box_height + margin : d->top + margin;
-  tn_svg_open(out, width, height, d->graph->title);
+  tn_svg_open(out, width, height, d->graph->title, false);
   if (titled) {
     tn_text_printf(out, "<text class=\"tn-title\" x=\"%.1f\" y=\"%.1f\">", margin, margin + 16);
     tn_svg_append_fitted(out, d->graph->title, 18 * 1.08, width - 2 * margin + 1);
@@ -323,6 +324,7 @@ static void draw(drawing *d, tn_text *out) {
 
 bool tn_graph_draw(const tn_graph *graph, tn_text *out, char *error, size_t error_size) {
   if (!check(graph, error, error_size)) return false;
+  if (graph->plain) return tn_flow_draw(graph, out) || fail(error, error_size, "out of memory");
   drawing d = {.graph = graph};
   bool ok = lay_out(&d);
   if (ok) draw(&d, out);

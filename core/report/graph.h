@@ -29,6 +29,7 @@ typedef struct tn_graph {
   size_t node_count; /* 0 to TN_GRAPH_NODES_MAX */
   const tn_graph_edge *edges;
   size_t edge_count; /* 0 to TN_GRAPH_EDGES_MAX */
+  bool plain;        /* for a page (html.h): from left to right, without style, title and background */
 } tn_graph;
 
 /* Appends the drawing. False, with one line in `error` (its size in bytes), if two nodes have the same id, an

@@ -374,10 +374,12 @@ static void share(const launch *l) {
 
 tn_status tn_launch(const tn_plan *plan, const tn_launch_options *options, tn_outcome_record *outcomes,
                     tn_error *error) {
-  const int64_t jobs = options->jobs ? options->jobs : plan->jobs ? plan->jobs : 1;
+  const tn_launcher *launcher = options->launcher ? options->launcher : &tn_launcher_local;
+  const int64_t most = launcher == &tn_launcher_slurm ? plan->cell_count + 1 : 1;
+  const int64_t jobs = options->jobs ? options->jobs : plan->jobs ? plan->jobs : most;
   launch l = {.plan = plan,
               .options = options,
-              .launcher = &tn_launcher_local,
+              .launcher = launcher,
               .outcomes = outcomes,
               .tasks = tn_take((plan->cell_count + 1) * sizeof *l.tasks),
               .running = tn_take((size_t)jobs * sizeof *l.running),
@@ -392,12 +394,15 @@ tn_status tn_launch(const tn_plan *plan, const tn_launch_options *options, tn_ou
     find_finished(&l);
     status = write_file(&l, error);
   }
+  const bool works = l.kept + l.twins < plan->cell_count;
+  if (status >= 0 && works && launcher->open) status = launcher->open(options->directory, l.jobs, error);
   if (status >= 0) {
     status = run_all(&l, error);
     tn_error later = {0};
     const tn_status written = write_file(&l, &later);
     if (status >= 0 && written < 0) *error = later, status = written;
   }
+  if (works && folder >= 0 && launcher->close) launcher->close();
   share(&l);
   if (folder >= 0) close(folder);
   free(l.tasks);

@@ -13,7 +13,8 @@ typedef struct tn_launch_options {
   uint32_t override_count;
   const char *const *plugins;
   uint32_t plugin_count;
-  int64_t jobs; /* cells at a time; 0: the plan's, else 1 */
+  int64_t jobs; /* cells at a time; 0: the plan's, else 1, or all of them where jobs queue */
+  const struct tn_launcher *launcher; /* NULL: local */
   bool smoke, quiet;
 } tn_launch_options;
 

@@ -48,4 +48,4 @@ static bool poll_process(int64_t handle, int *code) {
 
 static void stop(int64_t handle) { kill((pid_t)handle, SIGTERM); }
 
-const tn_launcher tn_launcher_local = {"local", start, poll_process, stop};
+const tn_launcher tn_launcher_local = {"local", NULL, start, poll_process, stop, NULL};

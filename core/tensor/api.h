@@ -60,6 +60,7 @@ void tn_api_nearest(tn_distance_op op, tn_tensor *queries, tn_tensor *keys, int6
                     tn_tensor **index);
 tn_tensor *tn_api_assignment(tn_tensor *cost);
 tn_tensor *tn_api_weighted_sum(tn_tensor *const *xs, tn_tensor *weights, uint32_t count);
+int64_t tn_api_multiply_adds(void);
 
 bool tn_api_record(bool on);
 tn_tensor *tn_api_leaf(tn_tensor *x);

@@ -104,6 +104,7 @@ tn_engine *tn_engine_enter(tn_engine *engine) {
 }
 
 uint64_t tn_engine_seed(const tn_engine *engine) { return engine->seed; }
+void tn_engine_use_seed(tn_engine *engine, uint64_t seed) { engine->seed = seed; }
 tn_dtype tn_engine_precision(const tn_engine *engine) { return engine->precision; }
 void tn_engine_guard(tn_engine *engine) { engine->guarded = true; }
 const char *tn_engine_cpu(const tn_engine *engine) {

@@ -33,6 +33,8 @@ void tn_engine_destroy(tn_engine *engine);
 tn_engine *tn_engine_enter(tn_engine *engine);
 
 uint64_t tn_engine_seed(const tn_engine *engine);
+/* Streams that begin from now on come from another seed. [main] */
+void tn_engine_use_seed(tn_engine *engine, uint64_t seed);
 tn_dtype tn_engine_precision(const tn_engine *engine);
 /* "base", "avx2" or "avx512": recorded in the lock file. */
 const char *tn_engine_cpu(const tn_engine *engine);

@@ -17,10 +17,9 @@ tn_node *tn_shape_error(const char *op, const char *format, ...) {
 }
 
 const char *tn_dims_text(int32_t ndim, const int64_t *shape) {
-  static _Thread_local char buffers[8][192];
-  static _Thread_local unsigned turn;
-  char *text = buffers[turn++ % 8];
-  size_t room = sizeof buffers[0], used = 1;
+  if (!tn_here) return "(...)";
+  char *text = tn_here->shape_texts[tn_here->shape_turn++ % 8];
+  size_t room = sizeof tn_here->shape_texts[0], used = 1;
   text[0] = '(';
   for (int32_t i = 0; i < ndim && used < room; i++)
     used += (size_t)snprintf(text + used, room - used, i ? ", %lld" : "%lld", (long long)shape[i]);

@@ -106,8 +106,11 @@ typedef struct tn_thread {
   int64_t bytes, high, cached;
   uint64_t mallocs;
   int64_t live_tensors;
+  int64_t multiply_adds; /* of products and convolutions that were asked for */
   pthread_t owner;
   struct tn_thread *next;
+  char shape_texts[8][192]; /* for messages, in turn */
+  uint32_t shape_turn;
 } tn_thread;
 
 struct tn_engine {

@@ -319,6 +319,7 @@ tn_node *tn_op_matmul(tn_node *x, tn_node *y, bool tx, bool ty) {
   tn_node *out = tn_node_new(x->t.dtype, s.ndim, s.shape);
   if (tn_is_poison(out)) return out;
   multiply(x, y, tx, ty, &s, 0, out);
+  tn_here->multiply_adds += out->t.numel * s.k;
   if (tn_recording2(x, y)) {
     tn_record2(out, &matmul_rule, x, y);
     out->op = (tx ? 1 : 0) | (ty ? 2 : 0);
@@ -388,6 +389,7 @@ tn_node *tn_op_linear(tn_node *x, tn_node *weight, tn_node *bias) {
   }
   tn_gemm(x->t.dtype, false, true, rows, out, in, x->t.dl.data, in, weight->t.dl.data, in, bias ? 1 : 0,
           y->t.dl.data, out);
+  tn_here->multiply_adds += rows * out * in;
   if (tn_here->record && (tn_needs(x) || tn_needs(weight) || (bias && tn_needs(bias)))) {
     tn_record2(y, &linear_rule, x, weight);
     if (bias) {
@@ -404,3 +406,5 @@ tn_tensor *tn_api_matmul(tn_tensor *x, tn_tensor *y, bool transpose_x, bool tran
 tn_tensor *tn_api_linear(tn_tensor *x, tn_tensor *weight, tn_tensor *bias) {
   return &tn_op_linear(tn_node_of(x), tn_node_of(weight), bias ? tn_node_of(bias) : NULL)->t;
 }
+
+int64_t tn_api_multiply_adds(void) { return tn_here->multiply_adds; }

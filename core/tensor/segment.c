@@ -187,6 +187,7 @@ tn_tensor *tn_api_sparse_matmul(tn_tensor *offsets_t, tn_tensor *columns_t, tn_t
   double start = tn_trace_begin(values, x);
   tn_node *y = tn_node_new(x->t.dtype, 2, (int64_t[]){rows, x->shape[1]});
   if (tn_is_poison(y)) return &y->t;
+  tn_here->multiply_adds += columns->t.numel * x->shape[1];
   sparse_job j = {tn_here->k->real[x->t.dtype],
                   o,
                   c,

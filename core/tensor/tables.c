@@ -57,6 +57,7 @@ const tn_tensor_service tn_tensor_table = {
     .distances = tn_api_distances,
     .nearest = tn_api_nearest,
     .weighted_sum = tn_api_weighted_sum,
+    .multiply_adds = tn_api_multiply_adds,
 };
 
 const tn_autograd_service tn_autograd_table = {

@@ -27,10 +27,15 @@ static tn_status local_sum_f64(void *self, double *values, int64_t count) {
   return (void)self, (void)values, (void)count, TN_OK;
 }
 
-static const tn_communicator local_table = {
-    sizeof local_table, local_rank,    local_ranks,   local_all_gather,
-    local_broadcast,    local_barrier, local_sum_f32, local_sum_f64,
-};
+static const tn_communicator local_table = {.size = sizeof local_table,
+                                            .rank = local_rank,
+                                            .ranks = local_ranks,
+                                            .all_gather = local_all_gather,
+                                            .broadcast = local_broadcast,
+                                            .barrier = local_barrier,
+                                            .sum_f32 = local_sum_f32,
+                                            .sum_f64 = local_sum_f64,
+                                            .all_to_all = local_all_gather};
 static const tn_class local_class = {.size = sizeof(tn_class),
                                      .kind = TN_COMMUNICATOR,
                                      .name = "local",

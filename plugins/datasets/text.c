@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Windows of a text, for language models: field `tokens` (n, t), and `label` (n, t), the same one later.
+/* Windows of a text, for language models: field `tokens` (n, t), and `label` (n, t), the same one later, or
+ * (n), the token behind the window.
  *
  * A token is a character (a code point of UTF-8) or a byte; those that occur are numbered in their order.
  * Parts are stretches of the text: `train` from its beginning, then `validation`, then `test`, and `all`.
@@ -10,13 +11,14 @@
 #include <tenon/dataset.h>
 
 enum { CHARACTER, BYTE };
+enum { EACH, NEXT };
 enum { TRAIN, VALIDATION, TEST, ALL, PARTS };
 static const char *const part_names[PARTS] = {"train", "validation", "test", "all"};
 enum { CODES = 0x110000 }; /* of Unicode */
 
 struct text {
   const char *file;
-  int32_t level;
+  int32_t level, target;
   int64_t context, stride, limit;
   tn_count validation, test;
 
@@ -37,6 +39,8 @@ static const tn_param text_params[] = {
     TN_COUNT(struct text, validation, "0",
              "tokens in front of part `test` that are part `validation`; 0: none"),
     TN_COUNT(struct text, test, "0", "last tokens of the text: part `test`; 0: none"),
+    TN_CHOICE(struct text, target, "each", "each|next",
+              "`label`: what follows each token, or what follows the window"),
 };
 
 /* ---- the text ---- */
@@ -147,7 +151,10 @@ static tn_status text_describe(void *self, const char *name, tn_spec *spec) {
   const struct text *data = self;
   if (part_of(data, name) < 0) return TN_ERROR_MISSING;
   tn_spec_set(spec, "tokens", TN_I64, TN_SHAPE(data->context), data->vocabulary);
-  tn_spec_set(spec, "label", TN_I64, TN_SHAPE(data->context), data->vocabulary);
+  if (data->target == EACH)
+    tn_spec_set(spec, "label", TN_I64, TN_SHAPE(data->context), data->vocabulary);
+  else
+    tn_spec_set(spec, "label", TN_I64, (tn_shape){0}, data->vocabulary);
   return TN_OK;
 }
 
@@ -158,14 +165,14 @@ static tn_status text_read(void *self, const char *name, const int64_t *index, i
   if (part < 0) return TN_ERROR_MISSING;
   const int64_t step = part == TRAIN && data->stride > 0 ? data->stride : data->context;
   tn_tensor *tokens = tn_empty(TN_I64, TN_SHAPE(count, data->context));
-  tn_tensor *label = tn_empty(TN_I64, TN_SHAPE(count, data->context));
+  const int64_t targets = data->target == EACH ? data->context : 1, skipped = data->context - targets;
+  tn_tensor *label =
+      tn_empty(TN_I64, data->target == EACH ? TN_SHAPE(count, data->context) : TN_SHAPE(count));
   if (tn_poisoned(tokens) || tn_poisoned(label)) return TN_ERROR_MEMORY;
   for (int64_t i = 0; i < count; i++) {
     const int32_t *from = data->tokens + data->first[part] + index[i] * step;
-    for (int64_t t = 0; t < data->context; t++) {
-      tn_i64(tokens)[i * data->context + t] = from[t];
-      tn_i64(label)[i * data->context + t] = from[t + 1];
-    }
+    for (int64_t t = 0; t < data->context; t++) tn_i64(tokens)[i * data->context + t] = from[t];
+    for (int64_t t = 0; t < targets; t++) tn_i64(label)[i * targets + t] = from[skipped + t + 1];
   }
   tn_fields_set(fields, "tokens", tokens);
   tn_fields_set(fields, "label", label);

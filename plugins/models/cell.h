@@ -88,17 +88,22 @@ struct frame {
   int kind;
   int64_t channels;
   bool after_reduction;
+  bool identity; /* the first input is taken as it is */
   struct reduction first_reduction;
   struct conv first, second;
   struct unit_norm first_norm, second_norm;
 };
+/* foremost: of the first cell, whose first input is the stem's output; where its width is the cell's,
+ * sharpDARTS leaves it as it is. */
 static inline void frame_declare(struct frame *f, tn_declaration *d, const char *name,
-                                 const struct style *style, int64_t before_last, int64_t last) {
+                                 const struct style *style, int64_t before_last, int64_t last,
+                                 bool foremost) {
   char part[64];
+  f->identity = style->sharp && foremost && before_last == f->channels;
   snprintf(part, sizeof part, "%s.first", name);
   if (f->after_reduction)
     f->first_reduction = reduction_declare(d, part, style, before_last, f->channels);
-  else {
+  else if (!f->identity) {
     f->first = plain_conv(d, part, before_last, f->channels, 1, conv_geometry(1, 0));
     snprintf(part, sizeof part, "%s.first_norm", name);
     f->first_norm = unit_norm_declare(d, part, style, f->channels);
@@ -111,10 +116,13 @@ static inline void frame_declare(struct frame *f, tn_declaration *d, const char 
 /* states[0], states[1] (n, channels, h, w) from the outputs of the two cells in front. */
 static inline void frame_apply(const struct frame *f, tn_model_call *call, tn_tensor *before_last,
                                tn_tensor *last, tn_tensor **states) {
-  tn_tensor *x = tn_relu(before_last);
-  states[0] = f->after_reduction ? reduction_apply(&f->first_reduction, call, x, NULL, NULL)
-                                 : unit_norm_apply(&f->first_norm, call,
-                                                   conv_apply(&f->first, call->params, x), NULL, NULL, false);
+  if (f->identity)
+    states[0] = before_last;
+  else if (f->after_reduction)
+    states[0] = reduction_apply(&f->first_reduction, call, tn_relu(before_last), NULL, NULL);
+  else
+    states[0] = unit_norm_apply(&f->first_norm, call,
+                                conv_apply(&f->first, call->params, tn_relu(before_last)), NULL, NULL, false);
   states[1] = unit_norm_apply(&f->second_norm, call, conv_apply(&f->second, call->params, tn_relu(last)),
                               NULL, NULL, false);
 }

@@ -7,8 +7,9 @@
  * `logits` (n, classes) where the data have a `label`, else `output`; with several heads (one a domain, say)
  * also `head_logits` (n, heads, classes), of which `logits` is the first. The default is LeNet-5 with ReLU
  * and max-pooling. A convolution or linear layer that `bn` follows has no bias: normalisation would take it
- * out. bn: Ioffe and Szegedy 2015; ln: Ba et al. 2016; gn: Wu and He 2018; in: Ulyanov et al. 2016. */
-#include "layers.h"
+ * out. bn: Ioffe and Szegedy 2015; ln: Ba et al. 2016; gn: Wu and He 2018; in: Ulyanov et al. 2016; mobile:
+ * Howard et al. 2019, MobileNetV3. */
+#include "mobile.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,7 @@ enum word_kind {
   DROPOUT,
   FLATTEN,
   LINEAR,
+  MOBILE,
   WORDS
 };
 enum { MOST_NUMBERS = 4 };
@@ -54,6 +56,7 @@ static const struct {
     [DROPOUT] = {"dropout", 1, 1, "dropout P"},
     [FLATTEN] = {"flatten", 0, 0, "flatten"},
     [LINEAR] = {"linear", 1, 1, "linear OUT"},
+    [MOBILE] = {"mobile", 2, 4, "mobile OUT KERNEL [STRIDE [EXPAND]] [se=SHARE] [act=swish|relu]"},
 };
 
 /* One item of the list. */
@@ -66,6 +69,10 @@ struct layer {
   struct conv conv;
   struct linear linear;
   struct norm norm;
+  double se; /* of a mobile block, as its act and expand */
+  int32_t act;
+  int64_t expand;
+  struct mobile mobile;
 };
 
 struct cnn {
@@ -89,7 +96,8 @@ static const tn_param cnn_params[] = {
         "conv OUT KERNEL [STRIDE [PADDING]] [groups=N] [dilation=N], bn, ln, gn GROUPS, in, relu, gelu, "
         "silu, "
         "tanh, leaky [SLOPE], maxpool SIZE [STRIDE], avgpool SIZE [STRIDE], globalpool, dropout P, flatten, "
-        "linear OUT; padding: (KERNEL - 1) / 2"),
+        "linear OUT, mobile OUT KERNEL [STRIDE [EXPAND]] [se=SHARE] [act=swish|relu]; padding: (KERNEL - 1) "
+        "/ 2"),
     TN_BOOL(struct cnn, head, "yes", "end with a linear layer to the outputs"),
     TN_INTEGER(struct cnn, heads, "1", 1, 10000, NULL,
                "linear layers at the end, of which the first gives the output; above 1: also `head_logits`"),
@@ -117,11 +125,40 @@ static tn_status unknown(uint32_t number, const char *text, const char *name) {
   return tn_fail(
       TN_ERROR_INVALID,
       "item %u of layers, '%s': no layer '%s'; there are conv, bn, ln, gn, in, relu, gelu, silu, tanh, "
-      "leaky, maxpool, avgpool, globalpool, dropout, flatten, linear",
+      "leaky, maxpool, avgpool, globalpool, dropout, flatten, linear, mobile",
       number + 1, text, name);
 }
 
 static bool whole(double x, double least) { return x >= least && x <= 1 << 20 && x == floor(x); }
+
+/* One NAME=VALUE behind the numbers. */
+static tn_status take_option(uint32_t number, const char *text, struct layer *layer, const char *name,
+                             const char *value) {
+  char why[160], *end;
+  const double x = strtod(value, &end);
+  const bool is_number = end != value && !*end;
+  if (layer->kind == MOBILE && strcmp(name, "act") == 0) {
+    if (strcmp(value, "swish") != 0 && strcmp(value, "relu") != 0)
+      return refuse(number, text, "act must be swish or relu");
+    layer->act = *value == 's' ? MOBILE_SWISH : MOBILE_RELU;
+    return TN_OK;
+  }
+  if (layer->kind == MOBILE && strcmp(name, "se") == 0) {
+    layer->se = x;
+    return is_number && x >= 0 && x <= 1 ? TN_OK : refuse(number, text, "se must be a share, from 0 to 1");
+  }
+  const bool groups = strcmp(name, "groups") == 0;
+  if (layer->kind == MOBILE || (!groups && strcmp(name, "dilation") != 0)) {
+    snprintf(why, sizeof why, "no option '%s'; expected %s", name, words[layer->kind].usage);
+    return refuse(number, text, why);
+  }
+  if (!is_number || !whole(x, 1)) {
+    snprintf(why, sizeof why, "%s must be a whole number of at least 1, got '%s'", name, value);
+    return refuse(number, text, why);
+  }
+  *(groups ? &layer->groups : &layer->dilation) = (int64_t)x;
+  return TN_OK;
+}
 
 /* `text` into numbers and options: the words behind the first. */
 static tn_status parse_arguments(uint32_t number, const char *text, struct layer *layer, double *numbers,
@@ -134,19 +171,10 @@ static tn_status parse_arguments(uint32_t number, const char *text, struct layer
     snprintf(word, sizeof word, "%.*s", (int)length, rest);
     rest += length + strspn(rest + length, " \t");
     char *value = strchr(word, '=');
-    if (value && layer->kind == CONV) {
+    if (value && (layer->kind == CONV || layer->kind == MOBILE)) {
       *value++ = '\0';
-      const double x = strtod(value, &end);
-      const bool groups = strcmp(word, "groups") == 0;
-      if (!groups && strcmp(word, "dilation") != 0) {
-        snprintf(why, sizeof why, "no option '%s'; expected %s", word, words[CONV].usage);
-        return refuse(number, text, why);
-      }
-      if (end == value || *end || !whole(x, 1)) {
-        snprintf(why, sizeof why, "%s must be a whole number of at least 1, got '%s'", word, value);
-        return refuse(number, text, why);
-      }
-      *(groups ? &layer->groups : &layer->dilation) = (int64_t)x;
+      const tn_status status = take_option(number, text, layer, word, value);
+      if (status < 0) return status;
       continue;
     }
     const double x = strtod(word, &end);
@@ -188,6 +216,13 @@ static tn_status take_numbers(uint32_t number, const char *text, struct layer *l
     break;
   case GN: layer->groups = (int64_t)numbers[0]; break;
   case LINEAR: layer->out = (int64_t)numbers[0]; break;
+  case MOBILE:
+    layer->out = (int64_t)numbers[0];
+    layer->kernel = (int64_t)numbers[1];
+    layer->stride = count > 2 ? (int64_t)numbers[2] : 1;
+    layer->expand = count > 3 ? (int64_t)numbers[3] : 4;
+    if (layer->kernel % 2 == 0) return refuse(number, text, "the kernel must be odd");
+    break;
   default: break;
   }
   return TN_OK;
@@ -201,7 +236,8 @@ static tn_status parse_layer(uint32_t number, const char *text, struct layer *la
   snprintf(name, sizeof name, "%.*s", (int)length, text);
   while (kind < WORDS && strcmp(words[kind].name, name) != 0) kind++;
   if (kind == WORDS) return unknown(number, text, name);
-  *layer = (struct layer){.kind = (enum word_kind)kind, .biased = true, .groups = 1, .dilation = 1};
+  *layer =
+      (struct layer){.kind = (enum word_kind)kind, .biased = true, .groups = 1, .dilation = 1, .se = 0.25};
   const char *rest = text + length;
   const tn_status status = parse_arguments(number, text, layer, numbers, &count, rest + strspn(rest, " \t"));
   return status < 0 ? status : take_numbers(number, text, layer, numbers, count);
@@ -287,6 +323,22 @@ static tn_status declare_norm(const struct cnn *model, uint32_t number, const st
   return TN_OK;
 }
 
+static void declare_mobile(const struct cnn *model, uint32_t number, struct extent *at,
+                           tn_declaration *declaration) {
+  struct layer *layer = &model->items[number];
+  const struct mobile_style style = {.se = layer->se,
+                                     .act = layer->act,
+                                     .momentum = model->norm_momentum,
+                                     .epsilon = model->norm_epsilon,
+                                     .init = init_of(model->init, model->gain)};
+  char name[32];
+  snprintf(name, sizeof name, "layers.%u", number);
+  layer->mobile = mobile_declare(declaration, name, &style, at->channels, layer->out, layer->kernel,
+                                 layer->expand, layer->stride);
+  *at = (struct extent){layer->out, (at->height - 1) / layer->stride + 1, (at->width - 1) / layer->stride + 1,
+                        false};
+}
+
 /* Parameters of item `number`; *at becomes what it gives. */
 static tn_status declare_layer(const struct cnn *model, uint32_t number, struct extent *at,
                                tn_declaration *declaration) {
@@ -294,7 +346,8 @@ static tn_status declare_layer(const struct cnn *model, uint32_t number, struct 
   const char *text = model->layers.items[number];
   const enum word_kind kind = layer->kind;
   char name[32];
-  if (at->flat && (kind == CONV || kind == MAXPOOL || kind == AVGPOOL || kind == GLOBALPOOL))
+  if (at->flat &&
+      (kind == CONV || kind == MOBILE || kind == MAXPOOL || kind == AVGPOOL || kind == GLOBALPOOL))
     return misfit(number, text, at, "it needs an image");
   if (normalises(kind)) return declare_norm(model, number, at, declaration);
   switch (kind) {
@@ -315,6 +368,7 @@ static tn_status declare_layer(const struct cnn *model, uint32_t number, struct 
                                    init_of(model->init, model->gain));
     at->channels = layer->out;
     return TN_OK;
+  case MOBILE: declare_mobile(model, number, at, declaration); return TN_OK;
   default: return TN_OK;
   }
 }
@@ -369,6 +423,7 @@ static tn_tensor *apply_layer(const struct layer *layer, tn_model_call *call, tn
   case DROPOUT: return dropout_apply(layer->real, call, x);
   case FLATTEN: return tn_flatten(x);
   case LINEAR: return linear_apply(&layer->linear, call->params, x);
+  case MOBILE: return mobile_apply(&layer->mobile, call, x);
   default: return x;
   }
 }

@@ -8,9 +8,8 @@
  * says.
  */
 #include "cell.h"
+#include "mixture.h"
 #include <tenon/supernet.h>
-
-enum { WEIGHTING_SCALAR, WEIGHTING_MAX_W };
 
 struct cell {
   struct frame frame;
@@ -88,9 +87,10 @@ static void supernet_destroy(void *self) { supernet_release(self); }
 static tn_status declare_cell(struct supernet *net, struct cell *cell, tn_declaration *d, int64_t index,
                               int64_t before_last, int64_t last) {
   const struct style style = {.sharp = net->block == 1, .epsilon = 1e-5};
+  const int64_t channels = cell->frame.channels;
   char name[56], frame[24];
   snprintf(frame, sizeof frame, "cells.%d", (int)index);
-  frame_declare(&cell->frame, d, frame, &style, before_last, last);
+  frame_declare(&cell->frame, d, frame, &style, before_last, last, index == 0);
   cell->operations = tn_alloc((size_t)(net->edges * net->count) * sizeof *cell->operations);
   if (!cell->operations) return TN_ERROR_MEMORY;
   for (int64_t node = 0; node < net->nodes; node++)
@@ -101,7 +101,7 @@ static tn_status declare_cell(struct supernet *net, struct cell *cell, tn_declar
         snprintf(name, sizeof name, "cells.%d.edges.%d.%s", (int)index, (int)edge,
                  operation_traits[net->kinds[o]].name);
         cell->operations[edge * net->count + o] =
-            operation_declare(d, name, &style, net->kinds[o], cell->frame.channels, stride);
+            operation_declare(d, name, &style, net->kinds[o], channels, channels, stride);
       }
   return TN_OK;
 }
@@ -147,17 +147,9 @@ static tn_status supernet_declare(void *self, const tn_spec *inputs, tn_declarat
 
 /* alpha (edges, operations) -> coefficients, gated. */
 static tn_tensor *coefficients(const struct supernet *net, const tn_params *params, int kind) {
-  tn_tensor *w = tn_softmax(tn_param_tensor(params, net->alpha[kind]), 1);
-  if (net->weighting == WEIGHTING_MAX_W) {
-    tn_tensor *most = tn_reduce(TN_REDUCE_MAX, w, 1, true);
-    if (net->detach_max) most = tn_stop_gradient(most);
-    w = tn_shift(tn_sub(w, most), 1); /* 1 - max w + w_o */
-  }
-  return tn_mul(w, tn_param_tensor(params, net->gate[kind]));
-}
-
-static double element(const tn_tensor *x, int64_t i) {
-  return x->dtype == TN_F64 ? tn_f64(x)[i] : (double)tn_f32(x)[i];
+  tn_tensor *alpha = tn_param_tensor(params, net->alpha[kind]);
+  return tn_mul(mixture_coefficients(alpha, net->weighting, net->detach_max),
+                tn_param_tensor(params, net->gate[kind]));
 }
 
 static tn_tensor *apply_cell(const struct supernet *net, const struct cell *cell, tn_model_call *call,
@@ -271,13 +263,6 @@ static tn_status supernet_derive(void *self, const tn_params *params, const char
   }
   *genotype = genotype_text(&g);
   return *genotype ? tn_outcome() : TN_ERROR_MEMORY;
-}
-
-static void set_element(tn_tensor *x, int64_t i, double value) {
-  if (x->dtype == TN_F64)
-    tn_f64(x)[i] = value;
-  else
-    tn_f32(x)[i] = (float)value;
 }
 
 static tn_status supernet_discretise(void *self, tn_params *params, const char *genotype, bool rescale) {

@@ -3,6 +3,7 @@
  * each with normalisation of its own, drop path (Zoph et al. 2018: a sample's whole branch is left out with
  * probability p, which grows from 0 to `drop_path` over the training; never an identity), and an auxiliary
  * head after cell floor(2 L / 3), whose logits are the field `auxiliary_logits`. */
+#include "auxiliary.h"
 #include "cell.h"
 
 struct cell {
@@ -19,10 +20,11 @@ struct net {
   bool auxiliary;
 
   struct genotype genes;
-  struct conv stem, auxiliary_first, auxiliary_second;
-  struct unit_norm stem_norm, auxiliary_first_norm, auxiliary_second_norm;
+  struct conv stem;
+  struct unit_norm stem_norm;
   struct cell *list;
-  struct linear head, auxiliary_head;
+  struct linear head;
+  struct auxiliary second; /* head */
   const char *output_name;
 };
 static const tn_param net_params[] = {
@@ -54,37 +56,27 @@ static tn_status net_create(void *self) {
 
 static void declare_cell(struct net *net, struct cell *cell, tn_declaration *d, const struct style *style,
                          int64_t index, int64_t before_last, int64_t last) {
+  const int64_t channels = cell->frame.channels;
   char name[56], frame[24];
   snprintf(frame, sizeof frame, "cells.%d", (int)index);
-  frame_declare(&cell->frame, d, frame, style, before_last, last);
+  frame_declare(&cell->frame, d, frame, style, before_last, last, index == 0);
   for (int64_t i = 0; i < 2 * net->genes.nodes; i++) {
     const struct gene *gene = &net->genes.genes[cell->frame.kind][i];
     const int64_t stride = cell->frame.kind == CELL_REDUCE && gene->from < 2 ? 2 : 1;
     snprintf(name, sizeof name, "cells.%d.edges.%d.%s", (int)index, (int)cell_edge(i / 2, gene->from),
              operation_traits[gene->operation].name);
-    cell->operations[i] = operation_declare(d, name, style, gene->operation, cell->frame.channels, stride);
+    cell->operations[i] = operation_declare(d, name, style, gene->operation, channels, channels, stride);
   }
 }
 
-/* ReLU, mean pool 5 stride 3, 1x1 to 128, 2x2 to 768, linear. */
+/* On what comes out of cell floor(2 L / 3). */
 static tn_status declare_auxiliary(struct net *net, tn_declaration *d, const struct style *style,
                                    const tn_field_spec *image, int64_t in, int64_t width) {
   int64_t side[2] = {image->shape.dim[1], image->shape.dim[2]};
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < 2; i++)
     for (int64_t c = 0; c <= 2 * net->cells / 3; c++)
       if (net->list[c].frame.kind == CELL_REDUCE) side[i] = (side[i] + 1) / 2;
-    if (side[i] < 8)
-      return tn_fail(TN_ERROR_SHAPE,
-                     "the auxiliary head needs 8 pixels after two thirds of the cells, not %d", (int)side[i]);
-  }
-  net->auxiliary_first = plain_conv(d, "auxiliary.first", in, 128, 1, conv_geometry(1, 0));
-  net->auxiliary_first_norm = unit_norm_declare(d, "auxiliary.first_norm", style, 128);
-  net->auxiliary_second = plain_conv(d, "auxiliary.second", 128, 768, 2, conv_geometry(1, 0));
-  net->auxiliary_second_norm = unit_norm_declare(d, "auxiliary.second_norm", style, 768);
-  net->auxiliary_head =
-      linear_declare(d, "auxiliary.head", 768, width, true, tn_init_of(TN_INIT_LECUN_UNIFORM, 1));
-  tn_declare_output(d, "auxiliary_logits", TN_FLOAT, TN_SHAPE(width), 0);
-  return TN_OK;
+  return auxiliary_declare(&net->second, d, style, in, side[0], side[1], width);
 }
 
 static tn_status net_declare(void *self, const tn_spec *inputs, tn_declaration *d) {
@@ -97,7 +89,7 @@ static tn_status net_declare(void *self, const tn_spec *inputs, tn_declaration *
   tn_declare_output(d, net->output_name, TN_FLOAT, TN_SHAPE(width), 0);
   const char *text = net->of ? tn_published_text(net->of, "genotype") : net->genotype;
   if (!text) {
-    if (net->auxiliary) tn_declare_output(d, "auxiliary_logits", TN_FLOAT, TN_SHAPE(width), 0);
+    if (net->auxiliary) auxiliary_output(d, width);
     return tn_declare_later();
   }
   if (genotype_parse(text, &net->genes) < 0) return TN_ERROR_INVALID;
@@ -157,15 +149,6 @@ static tn_tensor *apply_cell(const struct net *net, const struct cell *cell, tn_
   return tn_concatenate(states + 2, (uint32_t)net->genes.nodes, 1);
 }
 
-static tn_tensor *apply_auxiliary(const struct net *net, tn_model_call *call, tn_tensor *x) {
-  tn_tensor *h = tn_mean_pool(tn_relu(x), 5, 3, 0);
-  h = unit_norm_apply(&net->auxiliary_first_norm, call, conv_apply(&net->auxiliary_first, call->params, h),
-                      NULL, NULL, true);
-  h = unit_norm_apply(&net->auxiliary_second_norm, call, conv_apply(&net->auxiliary_second, call->params, h),
-                      NULL, NULL, true);
-  return linear_apply(&net->auxiliary_head, call->params, tn_global_mean_pool(h));
-}
-
 static tn_status net_apply(void *self, tn_model_call *call) {
   const struct net *net = self;
   tn_tensor *h = conv_apply(&net->stem, call->params, tn_field(call->inputs, net->input));
@@ -175,7 +158,7 @@ static tn_status net_apply(void *self, tn_model_call *call) {
     before_last = last;
     last = next;
     if (net->auxiliary && c == 2 * net->cells / 3)
-      tn_fields_set(call->outputs, "auxiliary_logits", apply_auxiliary(net, call, last));
+      tn_fields_set(call->outputs, "auxiliary_logits", auxiliary_apply(&net->second, call, last));
   }
   last = tn_global_mean_pool(last);
   tn_fields_set(call->outputs, net->output_name, linear_apply(&net->head, call->params, last));

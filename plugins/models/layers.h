@@ -40,7 +40,7 @@ static inline tn_init bias_init_of(tn_init weight, int64_t fan_in) {
 
 static inline uint32_t declare_named(tn_declaration *declaration, const char *layer, const char *what,
                                      tn_shape shape, tn_group group, tn_init init) {
-  char name[96];
+  char name[144];
   snprintf(name, sizeof name, "%s.%s", layer, what);
   return tn_declare(declaration, name, shape, group, init);
 }

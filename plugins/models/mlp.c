@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* Multi-layer perceptron: fully connected layers with an activation between them.
  *
- *   h_0 = flattened input,  h_l = dropout(activation(norm(W_l h_{l-1} + b_l))),  output = W_L h_{L-1} + b_L
+ *   h_0 = flattened input, or, with `embedding`, the vectors of the input's tokens behind each other
+ *   h_l = dropout(activation(norm(W_l h_{l-1} + b_l))),  output = W_L h_{L-1} + b_L
  *
  * Outputs: `logits` (n, classes) where the data have a `label`, else `output` (n, width); `features` (n, d),
- * the last hidden layer. Batch normalisation: Ioffe and Szegedy 2015; layer normalisation: Ba et al. 2016. */
+ * the last hidden layer. Batch normalisation: Ioffe and Szegedy 2015; layer normalisation: Ba et al. 2016;
+ * language models of this form: Bengio et al. 2003. */
 #include <stdio.h>
 #include <tenon/model.h>
 
@@ -38,10 +40,10 @@ struct mlp {
   int32_t activation, norm, init;
   bool norm_output, bias;
   double dropout, gain, norm_momentum, norm_epsilon;
-  int64_t output;
+  int64_t output, embedding;
   const char *input, *output_field;
   struct layer *layers;
-  uint32_t layer_count;
+  uint32_t layer_count, table;          /* table: the embedding's */
   const char *input_name, *output_name; /* in force; constants or configuration */
   bool flatten;
 };
@@ -64,12 +66,15 @@ static const tn_param mlp_params[] = {
     TN_BOOL(struct mlp, bias, "yes", "add a bias in every layer"),
     TN_INTEGER(struct mlp, output, "0", 0, 1 << 20, NULL,
                "outputs; 0: the classes of `label`, or the width of `target`"),
-    TN_STRING(struct mlp, input, "", "field to read; empty: `image`, else `input`"),
+    TN_STRING(struct mlp, input, "",
+              "field to read; empty: `tokens` with embedding, else `image` or `input`"),
     TN_STRING(struct mlp, output_field, "", "field to write; empty: `logits` with labels, else `output`"),
     TN_PARAM_(struct mlp, norm_momentum, TN_PARAM_REAL, TN_PARAM_ADVANCED, "0.1", 0, 1, NULL, NULL, NULL,
               "share of a batch in the running statistics of batch normalisation"),
     TN_PARAM_(struct mlp, norm_epsilon, TN_PARAM_REAL, TN_PARAM_ADVANCED, "1e-5", 0, INFINITY, NULL, NULL,
               NULL, "added to the variance in normalisations"),
+    TN_INTEGER(struct mlp, embedding, "0", 0, 1 << 20, NULL,
+               "width of the vectors that stand for tokens (standard normal at first); 0: numbers are read"),
 };
 
 static tn_init weight_init(const struct mlp *model) {
@@ -122,13 +127,18 @@ static tn_status mlp_declare(void *self, const tn_spec *inputs, tn_declaration *
   struct mlp *model = self;
   const tn_field_spec *label = tn_spec_find(inputs, "label"), *target = tn_spec_find(inputs, "target");
   const bool labelled = label && label->classes > 0;
-  model->input_name = *model->input ? model->input : tn_spec_find(inputs, "image") ? "image" : "input";
+  const bool tokens = model->embedding > 0;
+  model->input_name = *model->input                   ? model->input
+                      : tokens                        ? "tokens"
+                      : tn_spec_find(inputs, "image") ? "image"
+                                                      : "input";
   model->output_name = *model->output_field ? model->output_field : labelled ? "logits" : "output";
   const tn_field_spec *input = tn_spec_get(inputs, model->input_name);
   if (!input) return TN_ERROR_MISSING;
   int64_t in = tn_spec_numel(input);
-  if (input->ragged || input->classes > 0 || input->shape.ndim < 1 || in < 1)
-    return tn_fail(TN_ERROR_SHAPE, "'%s' must be numbers of a fixed shape", model->input_name);
+  if (input->ragged || (input->classes > 0) != tokens || input->shape.ndim < 1 || in < 1)
+    return tn_fail(TN_ERROR_SHAPE, "'%s' must be %s of a fixed shape", model->input_name,
+                   tokens ? "tokens" : "numbers");
   const int64_t out = model->output > 0 ? model->output
                       : labelled        ? label->classes
                       : target          ? tn_spec_numel(target)
@@ -141,7 +151,12 @@ static tn_status mlp_declare(void *self, const tn_spec *inputs, tn_declaration *
   model->layer_count = model->hidden.count + 1;
   model->layers = tn_alloc(model->layer_count * sizeof *model->layers);
   if (!model->layers) return TN_ERROR_MEMORY;
-  model->flatten = input->shape.ndim > 1;
+  model->flatten = tokens || input->shape.ndim > 1;
+  if (tokens) {
+    model->table = tn_declare(declaration, "embedding.weight", TN_SHAPE(input->classes, model->embedding),
+                              TN_DECAY, tn_init_of(TN_INIT_NORMAL, 1));
+    in *= model->embedding;
+  }
   for (uint32_t l = 0; l < model->layer_count; l++) {
     struct layer *layer = &model->layers[l];
     layer->last = l == model->hidden.count;
@@ -211,7 +226,8 @@ static tn_tensor *batch_norm(const struct mlp *model, const struct layer *layer,
 static tn_status mlp_apply(void *self, tn_model_call *call) {
   const struct mlp *model = self;
   tn_tensor *h = tn_field(call->inputs, model->input_name); /* (n, ...) */
-  if (model->flatten) h = tn_flatten(h);                    /* (n, d) */
+  if (model->embedding > 0) h = tn_embedding(tn_param_tensor(call->params, model->table), h);
+  if (model->flatten) h = tn_flatten(h); /* (n, d) */
   for (uint32_t l = 0; l < model->layer_count; l++) {
     const struct layer *layer = &model->layers[l];
     if (layer->last) tn_fields_set(call->outputs, "features", h);

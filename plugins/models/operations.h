@@ -155,34 +155,97 @@ static inline tn_tensor *reduction_apply(const struct reduction *r, tn_model_cal
   return unit_norm_apply(&r->norm, call, tn_concatenate(halves, 2, 1), share, total, false);
 }
 
+/* ---- SharpSepConv: two of the above, with a width of its own between them ---- */
+
+struct sharp_sep_conv {
+  struct separable first, second;
+};
+/* in -> middle, by `stride` and `dilation`; middle -> out. */
+static inline struct sharp_sep_conv sharp_declare(tn_declaration *d, const char *name,
+                                                  const struct style *style, int64_t in, int64_t middle,
+                                                  int64_t out, int64_t kernel, int64_t stride,
+                                                  int64_t dilation) {
+  char part[64];
+  struct sharp_sep_conv s;
+  snprintf(part, sizeof part, "%s.first", name);
+  s.first = separable_declare(d, part, style, in, middle, kernel, stride, dilation);
+  snprintf(part, sizeof part, "%s.second", name);
+  s.second = separable_declare(d, part, style, middle, out, kernel, 1, 1);
+  return s;
+}
+/* total + share * s(x), from relu(x). */
+static inline tn_tensor *sharp_apply(const struct sharp_sep_conv *s, tn_model_call *call, tn_tensor *positive,
+                                     tn_tensor *share, tn_tensor *total) {
+  tn_tensor *h = separable_apply(&s->first, call, positive, NULL, NULL, true);
+  return separable_apply(&s->second, call, h, share, total, false);
+}
+
+/* ---- a pool that may change the width: a pointwise convolution, normalised ---- */
+
+/* In a supernet pools are normalised once more. Without scale and shift two normalisations in a row are one.
+ */
+struct resizable_pool {
+  bool mean, resizes;
+  int64_t stride;
+  struct conv conv;
+  struct unit_norm norm; /* where it resizes, or in a supernet */
+};
+static inline struct resizable_pool pool_declare(tn_declaration *d, const char *name,
+                                                 const struct style *style, bool mean, int64_t in,
+                                                 int64_t out, int64_t stride) {
+  char part[64];
+  struct resizable_pool p = {.mean = mean, .resizes = in != out, .stride = stride};
+  struct style own = *style;
+  if (p.resizes && style->affine) own.epsilon = 1e-3;
+  snprintf(part, sizeof part, "%s.conv", name);
+  if (p.resizes) p.conv = plain_conv(d, part, in, out, 1, conv_geometry(1, 0));
+  snprintf(part, sizeof part, "%s.norm", name);
+  if (p.resizes || !style->affine) p.norm = unit_norm_declare(d, part, &own, out);
+  return p;
+}
+static inline tn_tensor *pool_windows(const struct resizable_pool *p, tn_tensor *x) {
+  return p->mean ? tn_mean_pool(x, 3, p->stride, 1) : tn_max_pool(x, 3, p->stride, 1);
+}
+/* total + share * p(x), from the windows of x. */
+static inline tn_tensor *pool_apply(const struct resizable_pool *p, tn_model_call *call, tn_tensor *windows,
+                                    tn_tensor *share, tn_tensor *total) {
+  tn_tensor *y = p->resizes ? conv_apply(&p->conv, call->params, windows) : windows;
+  if (p->resizes || share) return unit_norm_apply(&p->norm, call, y, share, total, false);
+  return total ? tn_add(total, y) : y;
+}
+
 /* ---- one operation ---- */
 
 struct operation {
   int32_t kind;
   int64_t stride;
   bool twice;
-  struct separable first, second;
+  struct sharp_sep_conv convolution; /* or its first half */
   struct reduction skip;
-  struct unit_norm norm; /* of pools in a supernet */
+  struct resizable_pool pool;
 };
+static inline bool operation_pools(int32_t kind) {
+  return kind == OPERATION_MAX_POOL || kind == OPERATION_MEAN_POOL;
+}
+/* From `in` channels to `out`; a skip keeps them. */
 static inline struct operation operation_declare(tn_declaration *d, const char *name,
-                                                 const struct style *style, int32_t kind, int64_t c,
-                                                 int64_t stride) {
+                                                 const struct style *style, int32_t kind, int64_t in,
+                                                 int64_t out, int64_t stride) {
   char part[64];
   const struct operation_trait *trait = &operation_traits[kind];
   struct operation o = {.kind = kind, .stride = stride};
-  if (kind == OPERATION_SKIP && stride > 1) o.skip = reduction_declare(d, name, style, c, c);
-  if (kind == OPERATION_MAX_POOL || kind == OPERATION_MEAN_POOL) o.norm.norm.epsilon = style->epsilon;
+  if (kind == OPERATION_SKIP && stride > 1) o.skip = reduction_declare(d, name, style, in, out);
+  if (operation_pools(kind))
+    o.pool = pool_declare(d, name, style, kind == OPERATION_MEAN_POOL, in, out, stride);
   if (operation_parameter_free(kind)) return o;
   /* SharpSepConv; with one width throughout it is DARTS's sep_conv, and its first half DARTS's dil_conv. */
-  const bool darts = !style->sharp && (kind == OPERATION_DILATED_3 || kind == OPERATION_DILATED_5);
-  const int64_t middle = trait->choke > 0 ? trait->choke : c * trait->flood;
-  o.twice = !darts;
+  o.twice = style->sharp || (kind != OPERATION_DILATED_3 && kind != OPERATION_DILATED_5);
+  const int64_t middle = trait->choke > 0 ? trait->choke : out * trait->flood;
   snprintf(part, sizeof part, "%s.first", name);
-  o.first = separable_declare(d, part, style, c, middle, trait->kernel, stride, trait->dilation);
-  if (!o.twice) return o;
-  snprintf(part, sizeof part, "%s.second", name);
-  o.second = separable_declare(d, part, style, middle, c, trait->kernel, 1, 1);
+  if (o.twice)
+    o.convolution = sharp_declare(d, name, style, in, middle, out, trait->kernel, stride, trait->dilation);
+  else
+    o.convolution.first = separable_declare(d, part, style, in, out, trait->kernel, stride, trait->dilation);
   return o;
 }
 
@@ -194,18 +257,14 @@ static inline tn_tensor *operation_apply(const struct operation *o, tn_model_cal
   switch (o->kind) {
   case OPERATION_NONE: return total;
   case OPERATION_MAX_POOL:
-  case OPERATION_MEAN_POOL:
-    y = o->kind == OPERATION_MAX_POOL ? tn_max_pool(x, 3, o->stride, 1) : tn_mean_pool(x, 3, o->stride, 1);
-    if (share) return unit_norm_apply(&o->norm, call, y, share, total, false);
-    return total ? tn_add(total, y) : y;
+  case OPERATION_MEAN_POOL: return pool_apply(&o->pool, call, pool_windows(&o->pool, x), share, total);
   case OPERATION_SKIP:
     if (o->stride > 1) return reduction_apply(&o->skip, call, positive, share, total);
     y = share ? tn_mul(x, share) : x;
     return total ? tn_add(total, y) : y;
   default:
-    if (!o->twice) return separable_apply(&o->first, call, positive, share, total, false);
-    y = separable_apply(&o->first, call, positive, NULL, NULL, true);
-    return separable_apply(&o->second, call, y, share, total, false);
+    if (o->twice) return sharp_apply(&o->convolution, call, positive, share, total);
+    return separable_apply(&o->convolution.first, call, positive, share, total, false);
   }
 }
 

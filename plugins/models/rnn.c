@@ -1,25 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* Recurrent networks: gated recurrent units and long short-term memory, in layers.
- *
- *   GRU (Cho et al. 2014):                      LSTM (Hochreiter and Schmidhuber 1997; Gers et al. 2000):
- *   r = sigmoid(W_r x + b_r + U_r h + c_r)      i, f, o = sigmoid(W x + b + U h + c)
- *   z = sigmoid(W_z x + b_z + U_z h + c_z)      g = tanh(W_g x + b_g + U_g h + c_g)
- *   m = tanh(W_m x + b_m + r (U_m h + c_m))     s' = f s + i g
- *   h' = (1 - z) m + z h                        h' = o tanh(s')
- *
- * The reset gate acts on the product, as in cuDNN and PyTorch, so that all products with h are one. Gates lie
- * one after the other in weight_input, weight_hidden and the biases: r, z, m; i, f, g, o. Reads `tokens` (n,
- * t), through an embedding, or `input` (n, t, d). sequence.h says which positions get `features` and
- * `logits`. With `init = orthogonal` the columns of U are orthonormal (Saxe et al. 2014), W is Xavier's,
- * biases are zero, and 1 is added to what opens the forget gate (Jozefowicz et al. 2015). */
+/* Recurrent networks: gated recurrent units and long short-term memory, in layers (recurrent.h). Reads
+ * `tokens` (n, t), through an embedding, or `input` (n, t, d). sequence.h says which positions get `features`
+ * and `logits`. */
+#include "recurrent.h"
 #include "sequence.h"
-
-enum { LECUN, ORTHOGONAL };
-
-struct cell_layer {
-  uint32_t input, hidden;           /* (gates h, in), (gates h, h) */
-  uint32_t input_bias, hidden_bias; /* (gates h) */
-};
 
 struct rnn {
   int64_t layers, width, embedding, vocabulary, output;
@@ -28,9 +12,9 @@ struct rnn {
   const char *input, *output_field;
 
   bool tokens; /* else numbers */
-  int64_t gates;
+  struct recurrent shape;
   uint32_t words; /* (vocabulary, embedding) */
-  struct cell_layer *cells;
+  struct recurrent_layer *cells;
   struct linear head;
   int32_t chosen; /* positions in force */
   const char *input_name, *output_name;
@@ -51,25 +35,6 @@ static const tn_param rnn_params[] = {
 };
 
 static void rnn_destroy(void *self) { tn_free(((struct rnn *)self)->cells); }
-
-static struct cell_layer declare_cell(const struct rnn *model, tn_declaration *declaration, uint32_t number,
-                                      int64_t in) {
-  const int64_t width = model->width, rows = model->gates * width;
-  const bool lecun = model->init == LECUN;
-  const tn_init uniform = tn_init_of(TN_INIT_UNIFORM, 1 / sqrt((double)width));
-  struct cell_layer cell;
-  char name[32];
-  snprintf(name, sizeof name, "layers.%u", number);
-  cell.input = declare_named(declaration, name, "weight_input", TN_SHAPE(rows, in), TN_DECAY,
-                             lecun ? uniform : tn_init_of(TN_INIT_XAVIER_UNIFORM, 1));
-  cell.hidden = declare_named(declaration, name, "weight_hidden", TN_SHAPE(rows, width), TN_DECAY,
-                              lecun ? uniform : tn_init_of(TN_INIT_ORTHOGONAL, 1));
-  cell.input_bias = declare_named(declaration, name, "bias_input", TN_SHAPE(rows), TN_NO_DECAY,
-                                  lecun ? uniform : tn_init_zeros());
-  cell.hidden_bias = declare_named(declaration, name, "bias_hidden", TN_SHAPE(rows), TN_NO_DECAY,
-                                   lecun ? uniform : tn_init_zeros());
-  return cell;
-}
 
 /* What is read: *length positions of *width numbers, or tokens that an embedding makes so. */
 static tn_status declare_input(struct rnn *model, const tn_spec *inputs, tn_declaration *declaration,
@@ -106,56 +71,12 @@ static tn_status rnn_declare(struct rnn *model, const tn_spec *inputs, tn_declar
   model->cells = tn_alloc((size_t)model->layers * sizeof *model->cells);
   if (!model->cells) return TN_ERROR_MEMORY;
   for (uint32_t l = 0; l < model->layers; l++, in = model->width)
-    model->cells[l] = declare_cell(model, declaration, l, in);
+    model->cells[l] = recurrent_declare(&model->shape, declaration, l, in);
   model->head = linear_declare(declaration, "head", in, outputs, true, tn_init_of(TN_INIT_LECUN_UNIFORM, 1));
   model->chosen = positions_of(inputs, model->positions);
   sequence_declare_output(declaration, model->chosen, "features", length, in);
   sequence_declare_output(declaration, model->chosen, model->output_name, length, outputs);
   return sequence_declare_label(inputs, declaration, model->chosen, length);
-}
-
-/* Gate `number` of x (n, gates h) -> (n, h) */
-static tn_tensor *gate(const struct rnn *model, tn_tensor *x, int64_t number) {
-  return tn_slice(x, 1, number * model->width, (number + 1) * model->width);
-}
-
-/* x: W x + b, y: U h + c, both (n, 3 h); h (n, h) -> h' */
-static tn_tensor *gru_cell(const struct rnn *model, tn_tensor *x, tn_tensor *y, tn_tensor *h) {
-  tn_tensor *r = tn_sigmoid(tn_add(gate(model, x, 0), gate(model, y, 0)));
-  tn_tensor *z = tn_sigmoid(tn_add(gate(model, x, 1), gate(model, y, 1)));
-  tn_tensor *m = tn_tanh(tn_add(gate(model, x, 2), tn_mul(r, gate(model, y, 2))));
-  return tn_add(m, tn_mul(z, tn_sub(h, m)));
-}
-
-/* x: W x + b, y: U h + c, both (n, 4 h); *s (n, h) the cell's state -> h' */
-static tn_tensor *lstm_cell(const struct rnn *model, tn_tensor *x, tn_tensor *y, tn_tensor **s) {
-  tn_tensor *sum = tn_add(x, y); /* (n, 4 h) */
-  tn_tensor *i = tn_sigmoid(gate(model, sum, 0)), *f = gate(model, sum, 1);
-  f = tn_sigmoid(model->init == ORTHOGONAL ? tn_shift(f, 1) : f);
-  tn_tensor *g = tn_tanh(gate(model, sum, 2)), *o = tn_sigmoid(gate(model, sum, 3));
-  *s = tn_add(tn_mul(f, *s), tn_mul(i, g));
-  return tn_mul(o, tn_tanh(*s));
-}
-
-/* One layer over x (t, n, in) -> (t, n, h); the product with the inputs is one for all times. */
-static tn_tensor *run_layer(const struct rnn *model, const struct cell_layer *cell, const tn_params *params,
-                            tn_tensor *x) {
-  tn_tensor *projected = tn_linear(x, tn_param_tensor(params, cell->input),
-                                   tn_param_tensor(params, cell->input_bias)); /* (t, n, gates h) */
-  if (tn_poisoned(projected)) return projected;
-  const int64_t length = tn_dim(x, 0), n = tn_dim(x, 1), rows = model->gates * model->width;
-  tn_tensor **states = tn_alloc((size_t)length * sizeof *states);
-  if (!states) return tn_param_tensor(params, cell->input); /* the error is recorded */
-  tn_tensor *h = tn_zeros(x->dtype, TN_SHAPE(n, model->width)), *s = h;
-  for (int64_t t = 0; t < length; t++) {
-    tn_tensor *at = tn_reshape(tn_slice(projected, 0, t, t + 1), TN_SHAPE(n, rows));
-    tn_tensor *y =
-        tn_linear(h, tn_param_tensor(params, cell->hidden), tn_param_tensor(params, cell->hidden_bias));
-    h = states[t] = model->gates == 3 ? gru_cell(model, at, y, h) : lstm_cell(model, at, y, &s);
-  }
-  x = tn_stack(states, (uint32_t)length, 0);
-  tn_free(states);
-  return x;
 }
 
 static tn_status rnn_apply(void *self, tn_model_call *call) {
@@ -168,7 +89,7 @@ static tn_status rnn_apply(void *self, tn_model_call *call) {
     x = tn_permute(x, (const int32_t[]){1, 0, 2}); /* (t, n, d) */
   for (uint32_t l = 0; l < model->layers; l++) {
     char name[32];
-    x = run_layer(model, &model->cells[l], call->params, x);
+    x = recurrent_run(&model->shape, &model->cells[l], call->params, x);
     snprintf(name, sizeof name, "layers.%u", l);
     tap(call, x, name);
     x = dropout_apply(model->dropout, call, x);
@@ -181,12 +102,14 @@ static tn_status rnn_apply(void *self, tn_model_call *call) {
 }
 
 static tn_status gru_declare(void *self, const tn_spec *inputs, tn_declaration *declaration) {
-  ((struct rnn *)self)->gates = 3;
-  return rnn_declare(self, inputs, declaration);
+  struct rnn *model = self;
+  model->shape = (struct recurrent){.gates = GRU_GATES, .width = model->width, .init = model->init};
+  return rnn_declare(model, inputs, declaration);
 }
 static tn_status lstm_declare(void *self, const tn_spec *inputs, tn_declaration *declaration) {
-  ((struct rnn *)self)->gates = 4;
-  return rnn_declare(self, inputs, declaration);
+  struct rnn *model = self;
+  model->shape = (struct recurrent){.gates = LSTM_GATES, .width = model->width, .init = model->init};
+  return rnn_declare(model, inputs, declaration);
 }
 
 static const tn_class gru_class = {

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BAR = 20, FIGURES = 160, LINE = 512 };
+enum { BAR = 20, FIGURES = 8, FIGURE = 48, LINE = 512 };
 static const double live_pace = 0.1, first_pace = 2, last_pace = 60; /* seconds */
 
 struct result {
@@ -21,12 +21,14 @@ struct result {
 struct progress {
   bool quiet, terminal, colour, unicode;
   char stage[48];
-  double began;          /* of the stage */
-  double shown, pace;    /* when the last line was, and how long to wait for the next */
-  int64_t first_step;    /* seen in this process: rates after a resume */
-  bool drawn;            /* a live line is on the screen */
-  tn_progress at;        /* where the stage stands */
-  char figures[FIGURES]; /* of the last step event */
+  double began;                  /* of the stage */
+  double shown, pace;            /* when the last line was, and how long to wait for the next */
+  int64_t first_step;            /* seen in this process: rates after a resume */
+  bool narrow;                   /* no room for a bar */
+  bool drawn;                    /* a live line is on the screen */
+  tn_progress at;                /* where the stage stands */
+  char figures[FIGURES][FIGURE]; /* of the last step event: "loss 0.123" */
+  uint32_t figure_count;
   struct result *results;
   uint32_t result_count, result_room;
 };
@@ -80,23 +82,28 @@ static void duration(char *text, size_t bytes, double seconds) {
     snprintf(text, bytes, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
 }
 
-/* "step 450/1000  loss 0.123 ...  210 steps/s  ETA 0:12", without the stage's name. */
-static void describe(const struct progress *p, double time, bool finished, char *line, size_t bytes) {
-  char rate[16], left[24];
+/* "step 450/1000  loss 0.123 ...  210 steps/s  ETA 0:12" in at most `room` columns: where not all of it fits,
+ * figures are left out from the last one on, then the rate. */
+static void describe(const struct progress *p, double time, bool finished, int room, char line[LINE]) {
+  char head[64], rate[32] = "", end[32] = "", number[16], left[24];
   const double seconds = time - p->began;
   const double speed = seconds > 0 ? (double)(p->at.step - p->first_step) / seconds : 0;
-  size_t used = (size_t)snprintf(line, bytes, "step %lld", (long long)p->at.step);
-  if (p->at.steps > 0 && used < bytes)
-    used += (size_t)snprintf(line + used, bytes - used, "/%lld", (long long)p->at.steps);
-  if (*p->figures && used < bytes) used += (size_t)snprintf(line + used, bytes - used, "  %s", p->figures);
-  short_number(rate, sizeof rate, speed);
-  if (speed > 0 && used < bytes) used += (size_t)snprintf(line + used, bytes - used, "  %s steps/s", rate);
-  if (used >= bytes) return;
+  int used = snprintf(head, sizeof head, "step %lld", (long long)p->at.step);
+  if (p->at.steps > 0) snprintf(head + used, sizeof head - (size_t)used, "/%lld", (long long)p->at.steps);
+  short_number(number, sizeof number, speed);
+  if (speed > 0) snprintf(rate, sizeof rate, "  %s steps/s", number);
   duration(left, sizeof left, finished ? seconds : (double)(p->at.steps - p->at.step) / speed);
-  if (finished)
-    snprintf(line + used, bytes - used, "  %s", left);
-  else if (p->at.steps > 0 && speed > 0)
-    snprintf(line + used, bytes - used, "  ETA %s", left);
+  if (finished || (p->at.steps > 0 && speed > 0))
+    snprintf(end, sizeof end, finished ? "  %s" : "  ETA %s", left);
+  int rest = room - (int)(strlen(head) + strlen(end) + strlen(rate));
+  if (rest < 0) *rate = 0;
+  used = snprintf(line, LINE, "%s", head);
+  for (uint32_t i = 0; i < p->figure_count; i++) {
+    rest -= 2 + (int)strlen(p->figures[i]);
+    if (rest < 0) break;
+    used += snprintf(line + used, LINE - (size_t)used, "  %s", p->figures[i]);
+  }
+  snprintf(line + used, LINE - (size_t)used, "%s%s", rate, end);
 }
 
 static void draw_bar(const struct progress *p) {
@@ -112,9 +119,10 @@ static void draw_bar(const struct progress *p) {
 
 static void draw_live(struct progress *p, double time, bool finished) {
   char line[LINE];
-  describe(p, time, finished, line, sizeof line);
-  const bool bar = p->at.steps > 0 && columns() >= 60 && !(p->unicode && !p->colour);
-  const int room = columns() - 1 - (int)strlen(p->stage) - 2 - (bar ? BAR + 2 : 0);
+  const int room = columns() - 1 - (int)strlen(p->stage) - 2;
+  describe(p, time, finished, room, line);
+  if ((int)strlen(line) + BAR + 2 > room) p->narrow = true; /* and stays so: a bar must not come and go */
+  const bool bar = p->at.steps > 0 && !(p->unicode && !p->colour) && !p->narrow;
   printf("\r\033[K%s%s%s  ", p->colour ? "\033[1m" : "", p->stage, p->colour ? "\033[0m" : "");
   if (bar) draw_bar(p);
   printf("%.*s", room > 0 ? room : 0, line);
@@ -125,7 +133,7 @@ static void draw_live(struct progress *p, double time, bool finished) {
 
 static void draw_plain(struct progress *p, double time, bool finished) {
   char line[LINE];
-  describe(p, time, finished, line, sizeof line);
+  describe(p, time, finished, LINE - 1, line);
   printf("%s  %s\n", p->stage, line);
   fflush(stdout);
 }
@@ -151,11 +159,9 @@ static void progress_tick(void *self, const char *stage, const tn_progress *at) 
 }
 
 static void keep_figures(struct progress *p, const tn_event *event) {
-  size_t used = 0;
-  p->figures[0] = 0;
-  for (uint32_t i = 0; i < event->scalar_count && used < sizeof p->figures; i++)
-    used += (size_t)snprintf(p->figures + used, sizeof p->figures - used, "%s%s %.4g", i > 0 ? "  " : "",
-                             event->scalars[i].name, event->scalars[i].value);
+  p->figure_count = event->scalar_count < FIGURES ? event->scalar_count : FIGURES;
+  for (uint32_t i = 0; i < p->figure_count; i++)
+    snprintf(p->figures[i], FIGURE, "%.30s %.4g", event->scalars[i].name, event->scalars[i].value);
 }
 
 static tn_status keep_result(struct progress *p, const tn_event *event) {
@@ -207,7 +213,8 @@ static tn_status progress_event(void *self, const tn_event *event) {
     p->began = p->shown = now();
     p->pace = p->terminal ? live_pace : first_pace;
     p->first_step = -1;
-    p->figures[0] = 0;
+    p->figure_count = 0;
+    p->narrow = false;
     p->at = (tn_progress){.size = sizeof p->at};
     break;
   case TN_EVENT_STEP: keep_figures(p, event); break;

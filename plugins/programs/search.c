@@ -179,9 +179,14 @@ static tn_status parts_scale(void *self, const tn_genome *candidate, double fact
 }
 
 static const void *search_extension(void *self, const char *id) {
-  static const tn_problem_genome genome = {sizeof genome, search_initial, search_random,
-                                           search_mutate, NULL,           search_evaluate,
-                                           search_hash,   search_print,   search_parse};
+  static const tn_problem_genome genome = {.size = sizeof genome,
+                                           .initial = search_initial,
+                                           .random = search_random,
+                                           .mutate = search_mutate,
+                                           .evaluate = search_evaluate,
+                                           .hash = search_hash,
+                                           .print = search_print,
+                                           .parse = search_parse};
   static const tn_problem_parts parts = {sizeof parts,    parts_count, parts_remove, parts_tidy,
                                          parts_structure, parts_tune,  parts_scale};
   (void)self;

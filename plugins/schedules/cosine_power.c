@@ -3,15 +3,18 @@
  * 2019, sharpDARTS). With epochs e = 1 .. E, W of them warm-up, and p the order:
  *   c_e = (1 + cos(pi (e - W) / (E - W))) / 2
  *   q_e = c_e for p = 1, else p^(c_e + 1)
- *   n_e = (q_e - min q) / (max q - min q)        over all epochs: max q is that of e = W, or 1 without
- * warm-up n_e = e / (W + 1) for e <= W + 1 instead, if there is a warm-up factor = min + (max - min) n_e The
- * factor is the same all through an epoch; with unit = steps, steps take the place of epochs. */
+ *   n_e = (q_e - min q) / (max q - min q)   over all epochs: max q is that of e = W, or 1 without warm-up
+ *   n_e = e / (W + 1) for e <= W + 1 instead, if there is a warm-up
+ *   factor = min + (max - min) n_e
+ * The factor is the same all through an epoch; with unit = steps, steps take the place of epochs. With R
+ * restarts (Loshchilov and Hutter 2017) the epochs are cut into R + 1 stretches, as equal as whole numbers
+ * can be, each with a curve of its own; the warm-up is part of the first. */
 #include "horizon.h"
 
 enum { COSINE_POWER_EPOCHS, COSINE_POWER_STEPS };
 struct cosine_power {
   double max, min, order;
-  int64_t warmup, epochs;
+  int64_t warmup, epochs, restarts;
   int32_t unit;
 };
 static const tn_param cosine_power_params[] = {
@@ -20,6 +23,7 @@ static const tn_param cosine_power_params[] = {
     TN_REAL(struct cosine_power, order, "10", 1, INFINITY, "p; 1: cosine; larger: falls earlier"),
     TN_INTEGER(struct cosine_power, warmup, "5", 0, 1e15, NULL, "W, in `unit`"),
     TN_INTEGER(struct cosine_power, epochs, "0", 0, 1e15, NULL, "E, in `unit`; 0: all that are planned"),
+    TN_INTEGER(struct cosine_power, restarts, "0", 0, 1000, NULL, "R, how often the curve begins anew"),
     TN_CHOICE(struct cosine_power, unit, "epochs", "epochs|steps", "how often the factor changes"),
 };
 
@@ -51,8 +55,16 @@ static double cosine_power_factor(void *self, const tn_progress *progress) {
   const double done = epochs ? floor(progress->epoch + 1e-9) : (double)progress->step;
   const double planned = epochs ? ceil(progress->epochs - 1e-9) : (double)progress->steps;
   const double last = curve->epochs > 0 ? (double)curve->epochs : planned;
+  double warmup = (double)curve->warmup, first = 0, end = last; /* of the stretch: epochs first + 1 .. end */
+  if (curve->restarts > 0 && last > 0) {
+    const double stretches = (double)curve->restarts + 1;
+    double k = 0;
+    while (k + 1 < stretches && done >= floor((k + 1) * last / stretches)) k++;
+    first = floor(k * last / stretches), end = floor((k + 1) * last / stretches);
+    if (k > 0) warmup = 0;
+  }
   return curve->min +
-         (curve->max - curve->min) * cosine_power_share(curve->order, done + 1, last, (double)curve->warmup);
+         (curve->max - curve->min) * cosine_power_share(curve->order, done + 1 - first, end - first, warmup);
 }
 
 static const tn_class cosine_power_class = {

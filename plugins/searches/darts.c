@@ -11,10 +11,9 @@
  *
  * With `distill`, Ltrain has that loss as a further term (Zhu et al. 2023, self-distillation); with
  * distill_level = both, Lval too. Perturbed weights are sets of their own: w itself moves in 2. only. */
-#include "../stages/pass.h"
+#include "batches.h"
 #include <tenon/optimizer.h>
 #include <tenon/schedule.h>
-#include <tenon/search.h>
 #include <tenon/supernet.h>
 
 enum { HVP_EXACT, HVP_DIFFERENCE };
@@ -62,15 +61,25 @@ static void darts_release(struct darts *s) {
 }
 static void darts_destroy(void *self) { darts_release(self); }
 
-/* A real key of a component by its schema; 0 if it has none of that name. */
-static double real_key(const tn_component *c, const char *key) {
+/* The field of a component's key, by its schema; NULL if it has none of that name and type. */
+static const void *field_of(const tn_component *c, const char *key, tn_param_type type) {
   for (uint32_t i = 0; i < c->cls->param_count; i++) {
     const tn_param *param =
         (const tn_param *)(const void *)((const char *)c->cls->params + (size_t)i * c->cls->param_size);
-    if (param->type == TN_PARAM_REAL && strcmp(param->key, key) == 0)
-      return *(const double *)(const void *)((const char *)c->self + param->offset);
+    if (param->type == type && strcmp(param->key, key) == 0) return (const char *)c->self + param->offset;
   }
-  return 0;
+  return NULL;
+}
+static double real_key(const tn_component *c, const char *key) {
+  const double *field = field_of(c, key, TN_PARAM_REAL);
+  return field ? *field : 0;
+}
+
+/* Order 2 computes the next step of the weights itself: that of SGD, w - lr v with v = momentum v + g. */
+static bool foreseeable(const tn_component *optimizer) {
+  const bool *nesterov = field_of(optimizer, "nesterov", TN_PARAM_BOOL);
+  return strcmp(optimizer->cls->name, "sgd") == 0 && real_key(optimizer, "dampening") <= 0 &&
+         !(nesterov && *nesterov);
 }
 
 /* Sorts the entries of the supernet's set into architecture and weights. */
@@ -107,11 +116,11 @@ static tn_status darts_begin(void *self, const tn_search_setting *setting) {
   if (setting->train_count < 1 || setting->validation_count < 1)
     return tn_fail(TN_ERROR_INVALID, "the search needs training and validation rows, got %lld and %lld",
                    (long long)setting->train_count, (long long)setting->validation_count);
-  if (s->order == 2 &&
-      (strcmp(setting->optimizer->cls->name, "sgd") != 0 || real_key(setting->optimizer, "dampening") > 0))
+  if (s->order == 2 && !foreseeable(setting->optimizer))
     return tn_fail(
         TN_ERROR_INVALID,
-        "order 2 looks one step of optimizer.sgd without dampening ahead, '%s' is another optimizer",
+        "order 2 looks one step of optimizer.sgd ahead, without dampening and Nesterov's momentum; "
+        "'%s' makes other steps",
         setting->optimizer->name);
   s->momentum = real_key(setting->optimizer, "momentum");
   s->decay = real_key(setting->optimizer, "weight_decay");
@@ -127,19 +136,9 @@ static tn_status darts_begin(void *self, const tn_search_setting *setting) {
 
 /* ---- batches and losses ---- */
 
-/* Batch `step` of endless passes over `rows`, each in a new order, through the transforms. */
 static tn_fields *batch_of(struct darts *s, const char *stream, const int64_t *rows, int64_t count,
                            const tn_progress *progress) {
-  const tn_search_setting *setting = s->setting;
-  const int64_t size = setting->batch < count ? setting->batch : count, batches = count / size;
-  tn_rng rng = tn_rng_at("search.darts", stream, (uint64_t)(progress->step / batches));
-  tn_random_permutation(&rng, s->order_of_rows, count);
-  int64_t *index = s->order_of_rows + progress->step % batches * size;
-  for (int64_t i = 0; i < size; i++) index[i] = rows[index[i]];
-  tn_fields *fields = tn_fields_new();
-  if (tn_dataset_read(setting->data, index, size, fields) < 0) return NULL;
-  if (pass_transform(setting->transforms, NULL, fields, index, progress) < 0) return NULL;
-  return fields;
+  return search_batch(s->setting, "search.darts", stream, rows, count, s->order_of_rows, progress);
 }
 
 /* The loss at `params`, and what it was called with. The set of the loss's call must outlive `call`. */

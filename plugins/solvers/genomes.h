@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What solvers of genome problems have in common: candidates are evaluated side by side, those that behave
- * alike once (the cache), and the best and an archive of the best of each structure are kept. What comes out
- * does not depend on the number of threads. */
+ * alike once (the cache; also those that break a constraint), and the best and an archive of the best of each
+ * structure are kept. What comes out does not depend on the number of threads. */
 #ifndef TENON_PLUGINS_GENOMES_H
 #define TENON_PLUGINS_GENOMES_H
 
@@ -48,6 +48,8 @@ static inline tn_status cache_add(struct cache *cache, uint64_t hash, double val
 
 /* ---- evaluating ---- */
 
+enum { GENOMES_VALUES = 64 }; /* most objectives and constraints */
+
 struct genomes {
   /* configuration */
   int64_t batch, archive;
@@ -57,6 +59,7 @@ struct genomes {
   const tn_component *problem;
   const tn_problem_genome *genome;
   const tn_problem_parts *parts; /* NULL if not offered */
+  int64_t constraints;           /* a candidate that breaks one has the value +inf */
   /* state */
   struct cache cache;
   struct members best;     /* one, or none */
@@ -90,9 +93,11 @@ static inline tn_status genomes_begin(struct genomes *g, const tn_component *pro
   if (!g->genome)
     return tn_fail(TN_ERROR_INVALID, "'%s' is a problem over vectors, not over genomes", problem->name);
   tn_status status = tn_problem_describe(problem, &info);
-  if (status >= 0 && (info.objectives != 1 || info.constraints > 0))
-    return tn_fail(TN_ERROR_INVALID, "'%s' has %u objectives and %lld constraints; one and none are needed",
-                   problem->name, info.objectives, (long long)info.constraints);
+  if (status >= 0 && (info.objectives != 1 || info.constraints >= GENOMES_VALUES))
+    return tn_fail(TN_ERROR_INVALID,
+                   "'%s' has %u objectives and %lld constraints; expected one and fewer than %d",
+                   problem->name, info.objectives, (long long)info.constraints, GENOMES_VALUES);
+  g->constraints = info.constraints;
   return status;
 }
 
@@ -128,6 +133,15 @@ static inline tn_status archive_add(struct genomes *g, struct member *member) {
   return status;
 }
 
+/* Equal for candidates that behave alike: by the problem's word, or because they are the same bytes. */
+static inline uint64_t genomes_hash(const struct genomes *g, const tn_genome *genome) {
+  if (g->genome->hash) return g->genome->hash(g->problem->self, genome);
+  uint64_t hash = 14695981039346656037u; /* FNV-1a */
+  for (size_t i = 0; i < genome->bytes; i++)
+    hash = (hash ^ ((const unsigned char *)genome->data)[i]) * 1099511628211u;
+  return hash;
+}
+
 struct genomes_batch {
   const struct genomes *g;
   struct member *members;
@@ -137,9 +151,12 @@ static inline tn_status genomes_piece(void *argument, int64_t index) {
   const struct genomes_batch *batch = argument;
   struct member *member = &batch->members[batch->wanted[index]];
   tn_call_stack *stack = tn_enter(batch->g->problem, "evaluate");
-  tn_status status = batch->g->genome->evaluate(batch->g->problem->self, &member->genome, &member->value);
+  double values[GENOMES_VALUES];
+  tn_status status = batch->g->genome->evaluate(batch->g->problem->self, &member->genome, values);
   tn_leave(stack);
-  if (isnan(member->value)) member->value = INFINITY;
+  member->value = isnan(values[0]) ? INFINITY : values[0];
+  for (int64_t c = 1; c <= batch->g->constraints; c++)
+    if (!(values[c] <= 0)) member->value = INFINITY;
   return status;
 }
 
@@ -147,12 +164,12 @@ static inline tn_status genomes_piece(void *argument, int64_t index) {
 static inline tn_status genomes_evaluate(struct genomes *g, struct member *members, uint32_t count) {
   uint64_t *hashes = tn_alloc(count * sizeof *hashes);
   uint32_t *wanted = tn_alloc(count * sizeof *wanted), misses = 0;
-  const bool cached = g->cached && g->genome->hash;
+  const bool cached = g->cached;
   tn_status status = hashes && wanted ? TN_OK : TN_ERROR_MEMORY;
   for (uint32_t i = 0; status >= 0 && i < count; i++) {
     bool known = false;
     if (cached) {
-      hashes[i] = g->genome->hash(g->problem->self, &members[i].genome);
+      hashes[i] = genomes_hash(g, &members[i].genome);
       const struct cache_entry *entry = cache_find(&g->cache, hashes[i]);
       known = entry && entry->used;
       for (uint32_t k = 0; k < misses && !known; k++) known = hashes[wanted[k]] == hashes[i];
@@ -201,9 +218,8 @@ static inline void genomes_figures(const struct genomes *g, tn_metric_sink *sink
   sink->value(sink, "candidates", (double)g->candidates);
   sink->value(sink, "hit_rate", g->candidates > 0 ? (double)g->hits / (double)g->candidates : 0);
   /* a number that tells two best candidates apart: 32 bits are exact in a double */
-  if (g->genome && g->genome->hash && g->best.count > 0)
-    sink->value(sink, "fingerprint",
-                (double)(uint32_t)g->genome->hash(g->problem->self, &g->best.items[0].genome));
+  if (g->genome && g->best.count > 0)
+    sink->value(sink, "fingerprint", (double)(uint32_t)genomes_hash(g, &g->best.items[0].genome));
 }
 
 static inline tn_status genomes_visit(struct genomes *g, const tn_visitor *visitor) {

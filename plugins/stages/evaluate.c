@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Evaluation: a data set through transforms and a model, or a predictor, into metrics. Every figure of every
  * metric is a result of the stage: `metric.accuracy` in stage `test` gives `test.accuracy`. One step is one
- * batch. A predictor's field `label` is called `prediction` here, for `label` is the truth. */
+ * batch, with a model one batch on each rank: every rank's metrics see the outputs of all, in order, so the
+ * figures are those of one process. A predictor's field `label` is called `prediction` here, for `label` is
+ * the truth. */
 #include "pass.h"
+#include "share.h"
 #include <tenon/predictor.h>
 
 struct evaluate {
@@ -10,9 +13,10 @@ struct evaluate {
   tn_references transforms, metrics;
   tn_count batch;
 
-  int64_t rows, size; /* size: rows a batch */
-  int64_t next;       /* first row of the next batch */
-  int64_t *index;     /* (size) */
+  int64_t rows, size;   /* size: rows a batch */
+  int64_t next;         /* first row of the next batch */
+  int64_t *index;       /* (size) */
+  struct packed shared; /* a batch's outputs, for other ranks */
 };
 static const tn_param evaluate_params[] = {
     TN_REFERENCE(struct evaluate, data, TN_PARAM_REQUIRED, TN_DATASET, NULL, "data to evaluate on"),
@@ -65,13 +69,19 @@ static tn_status evaluate_begin(void *self) {
   return stage->index ? TN_OK : TN_ERROR_MEMORY;
 }
 
+/* With the rows before `next` done. */
+static tn_progress progress_at(const struct evaluate *stage, int64_t next) {
+  tn_progress progress = {.size = sizeof progress, .mode = TN_EVALUATE, .epochs = 1};
+  if (stage->size < 1) return progress;
+  progress.step = (next + stage->size - 1) / stage->size;
+  progress.steps = (stage->rows + stage->size - 1) / stage->size;
+  progress.epoch = (double)next / (double)stage->rows;
+  return progress;
+}
+
 static void evaluate_progress(void *self, tn_progress *progress) {
   const struct evaluate *stage = self;
-  *progress = (tn_progress){.size = sizeof *progress, .mode = TN_EVALUATE, .epochs = 1};
-  if (stage->size < 1) return;
-  progress->step = (stage->next + stage->size - 1) / stage->size;
-  progress->steps = (stage->rows + stage->size - 1) / stage->size;
-  progress->epoch = (double)stage->next / (double)stage->rows;
+  *progress = progress_at(stage, stage->next);
 }
 
 /* A predictor's outputs over the batch's fields, its label as `prediction`. */
@@ -87,35 +97,65 @@ static tn_fields *predict(const tn_component *predictor, const tn_fields *inputs
   return all;
 }
 
-static tn_status evaluate_batch(struct evaluate *stage, int64_t count, const tn_progress *progress) {
-  tn_fields *inputs = tn_fields_new(), *all;
-  for (int64_t i = 0; i < count; i++) stage->index[i] = stage->next + i;
-  tn_status status = tn_dataset_read(stage->data, stage->index, count, inputs);
-  if (status >= 0) status = pass_transform(&stage->transforms, NULL, inputs, stage->index, progress);
+/* The rows from `first` on, at most a batch, in front of the model; *count: how many. */
+static tn_status evaluate_inputs(struct evaluate *stage, int64_t first, tn_fields *inputs, int64_t *count) {
+  const int64_t left = stage->rows - first;
+  const tn_progress progress = progress_at(stage, first);
+  *count = left < stage->size ? left : stage->size;
+  for (int64_t i = 0; i < *count; i++) stage->index[i] = first + i;
+  const tn_status status = tn_dataset_read(stage->data, stage->index, *count, inputs);
+  return status < 0 ? status : pass_transform(&stage->transforms, NULL, inputs, stage->index, &progress);
+}
+
+static tn_status evaluate_predictor(struct evaluate *stage) {
+  int64_t count;
+  tn_fields *inputs = tn_fields_new();
+  tn_status status = evaluate_inputs(stage, stage->next, inputs, &count);
   if (status < 0) return status;
-  if (stage->model) {
-    tn_fields *outputs = tn_fields_new();
-    status = pass_model(stage->model, tn_parameters(stage->model), inputs, outputs, progress, NULL, NULL);
-    if (status < 0) return status;
-    all = pass_merge(inputs, outputs);
-  } else {
-    all = predict(stage->predictor, inputs);
-    if (!all) return tn_failed() ? TN_ERROR_INVALID : TN_ERROR_INTERNAL;
+  const tn_fields *all = predict(stage->predictor, inputs);
+  if (!all) return tn_failed() ? TN_ERROR_INVALID : TN_ERROR_INTERNAL;
+  stage->next += count;
+  return pass_update_metrics(&stage->metrics, all);
+}
+
+/* One batch a rank. */
+static tn_status evaluate_model(struct evaluate *stage) {
+  int64_t count;
+  const int64_t own = stage->next + tn_rank() * stage->size;
+  tn_fields *own_inputs = tn_fields_new(), *own_outputs = tn_fields_new();
+  tn_status status = TN_OK;
+  if (own < stage->rows) {
+    const tn_progress progress = progress_at(stage, own);
+    status = evaluate_inputs(stage, own, own_inputs, &count);
+    if (status >= 0)
+      status = pass_model(stage->model, tn_parameters(stage->model), own_inputs, own_outputs, &progress, NULL,
+                          NULL);
   }
-  status = pass_update_metrics(&stage->metrics, all);
-  return status < 0 ? status : tn_outcome();
+  for (int32_t rank = 0; status >= 0 && rank < tn_ranks() && stage->next < stage->rows; rank++) {
+    tn_fields *inputs = own_inputs, *outputs = own_outputs;
+    double unused;
+    count = stage->rows - stage->next < stage->size ? stage->rows - stage->next : stage->size;
+    if (rank == tn_rank() && tn_ranks() > 1) status = packed_write(&stage->shared, own_outputs, 0);
+    if (status >= 0) status = packed_share(&stage->shared, rank);
+    if (status >= 0 && rank != tn_rank()) {
+      inputs = tn_fields_new();
+      outputs = tn_fields_new();
+      status = evaluate_inputs(stage, stage->next, inputs, &count);
+      packed_read(&stage->shared, outputs, &unused);
+    }
+    if (status >= 0) status = pass_update_metrics(&stage->metrics, pass_merge(inputs, outputs));
+    stage->next += count;
+  }
+  return status;
 }
 
 static tn_status evaluate_step(void *self) {
   struct evaluate *stage = self;
-  const int64_t left = stage->rows - stage->next, count = left < stage->size ? left : stage->size;
-  tn_progress progress;
-  evaluate_progress(stage, &progress);
   const bool recording = tn_record(false);
-  const tn_status status = evaluate_batch(stage, count, &progress);
+  tn_status status = stage->model ? evaluate_model(stage) : evaluate_predictor(stage);
+  if (status >= 0) status = tn_outcome();
   tn_record(recording);
   if (status < 0) return status;
-  stage->next += count;
   return stage->next < stage->rows ? TN_OK : TN_DONE;
 }
 
@@ -131,18 +171,18 @@ static tn_status evaluate_end(void *self) {
   struct figures figures;
   figures_start(&figures);
   tn_status status = TN_OK;
-  for (uint32_t m = 0; status >= 0 && m < stage->metrics.count; m++) {
-    const tn_component *metric = stage->metrics.items[m];
-    if (tn_metric_accumulates(metric)) status = tn_metric_values(metric, &figures.sink);
-    if (status >= 0 && tn_metric_probes(metric)) status = tn_metric_measure(metric, &probe, &figures.sink);
-    if (status >= 0) status = tn_metric_report(metric);
-  }
+  for (uint32_t m = 0; status >= 0 && m < stage->metrics.count; m++)
+    status = figures_measure(&figures, stage->metrics.items[m], &probe);
   for (uint32_t i = 0; status >= 0 && i < figures.count; i++)
     tn_emit_result(figures.values[i].name, figures.values[i].value);
   return status;
 }
 
-static void evaluate_destroy(void *self) { tn_free(((struct evaluate *)self)->index); }
+static void evaluate_destroy(void *self) {
+  struct evaluate *stage = self;
+  tn_free(stage->index);
+  packed_free(&stage->shared);
+}
 
 static tn_status evaluate_state(void *self, const tn_visitor *visitor) {
   return tn_visit_integer(visitor, "next", &((struct evaluate *)self)->next);

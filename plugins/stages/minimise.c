@@ -274,7 +274,8 @@ static tn_status minimise_step(void *self) {
                                   .loss = value,
                                   .schedule = factor,
                                   .step = stage->step + 1,
-                                  .closure = &objective.closure};
+                                  .closure = &objective.closure,
+                                  .steps = stage->planned};
   status = tn_optimizer_update(stage->optimizer, &step);
   if (status < 0) return status;
   stage->step++;

@@ -52,14 +52,24 @@ static inline tn_params *pass_parameters(const tn_component *component) {
   return params && tn_params_count(params) > 0 ? params : NULL;
 }
 
-/* Applies the transforms; `params` holds one set for each, or is NULL: the live ones. */
-static inline tn_status pass_transform(const tn_references *transforms, const tn_params *const *params,
-                                       tn_fields *fields, const int64_t *index, const tn_progress *progress) {
+/* The random numbers of one component in one pass. Where a batch goes through in parts, each part has a
+ * stream of its own; the first has that of a whole batch. */
+static inline tn_rng pass_rng(const tn_component *c, const tn_progress *progress, int64_t part) {
+  const char *mode = progress->mode == TN_TRAIN ? "train" : "evaluate";
+  char stream[40];
+  snprintf(stream, sizeof stream, part > 0 ? "%s.%lld" : "%s", mode, (long long)part);
+  return tn_rng_at(c->name, stream, (uint64_t)progress->step);
+}
+
+/* Applies the transforms to part `part` of a batch; `params` holds one set for each, or is NULL: the live
+ * ones. */
+static inline tn_status pass_transform_part(const tn_references *transforms, const tn_params *const *params,
+                                            tn_fields *fields, const int64_t *index,
+                                            const tn_progress *progress, int64_t part) {
   tn_status status = TN_OK;
   for (uint32_t t = 0; status >= 0 && t < transforms->count; t++) {
     const tn_component *c = transforms->items[t];
-    tn_rng rng =
-        tn_rng_at(c->name, progress->mode == TN_TRAIN ? "train" : "evaluate", (uint64_t)progress->step);
+    tn_rng rng = pass_rng(c, progress, part);
     const tn_transform_call call = {.size = sizeof call,
                                     .params = params ? params[t] : pass_parameters(c),
                                     .progress = *progress,
@@ -70,12 +80,17 @@ static inline tn_status pass_transform(const tn_references *transforms, const tn
   return status;
 }
 
+static inline tn_status pass_transform(const tn_references *transforms, const tn_params *const *params,
+                                       tn_fields *fields, const int64_t *index, const tn_progress *progress) {
+  return pass_transform_part(transforms, params, fields, index, progress, 0);
+}
+
 /* Runs the model; outputs gets its fields. `updates`: room for new buffer values, or NULL. */
-static inline tn_status pass_model(const tn_component *model, const tn_params *params,
-                                   const tn_fields *inputs, tn_fields *outputs, const tn_progress *progress,
-                                   tn_buffer_update *updates, uint32_t *update_count) {
-  tn_rng rng =
-      tn_rng_at(model->name, progress->mode == TN_TRAIN ? "train" : "evaluate", (uint64_t)progress->step);
+static inline tn_status pass_model_part(const tn_component *model, const tn_params *params,
+                                        const tn_fields *inputs, tn_fields *outputs,
+                                        const tn_progress *progress, int64_t part, tn_buffer_update *updates,
+                                        uint32_t *update_count) {
+  tn_rng rng = pass_rng(model, progress, part);
   tn_model_call call = {.size = sizeof call,
                         .norm = TN_NORM_DEFAULT,
                         .params = params,
@@ -87,6 +102,12 @@ static inline tn_status pass_model(const tn_component *model, const tn_params *p
   const tn_status status = tn_model_apply(model, &call);
   if (update_count) *update_count = call.update_count;
   return status;
+}
+
+static inline tn_status pass_model(const tn_component *model, const tn_params *params,
+                                   const tn_fields *inputs, tn_fields *outputs, const tn_progress *progress,
+                                   tn_buffer_update *updates, uint32_t *update_count) {
+  return pass_model_part(model, params, inputs, outputs, progress, 0, updates, update_count);
 }
 
 /* The fields of both; those of `outputs` replace equal names. */
@@ -134,6 +155,14 @@ static inline tn_status figures_metrics(struct figures *figures, const char *pre
     if (reset) tn_metric_reset(metrics->items[m]);
   }
   return status;
+}
+/* Adds what a metric has accumulated and what it finds by probing, and lets it draw. */
+static inline tn_status figures_measure(struct figures *figures, const tn_component *metric,
+                                        const tn_metric_probe *probe) {
+  tn_status status = TN_OK;
+  if (tn_metric_accumulates(metric)) status = tn_metric_values(metric, &figures->sink);
+  if (status >= 0 && tn_metric_probes(metric)) status = tn_metric_measure(metric, probe, &figures->sink);
+  return status < 0 ? status : tn_metric_report(metric);
 }
 static inline tn_status pass_update_metrics(const tn_references *metrics, const tn_fields *fields) {
   tn_status status = TN_OK;

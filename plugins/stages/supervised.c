@@ -5,7 +5,15 @@
  *
  * The parameters of model, loss and transforms are trained together, as one joined set. New running
  * statistics are committed after the optimizer's step. An optimizer that evaluates at other points does so
- * through the closure, on the same batch and with the same random numbers. With `ema`, or an optimizer that
+ * through the closure, on the same batch and with the same random numbers.
+ *
+ * With `micro_batches` a batch goes through in parts of consecutive rows, one after another or spread over
+ * ranks. The objective is then the mean of the parts' losses, weighted by their rows; normalisation over a
+ * batch is over a part, and new running statistics are the parts' mean in the same sense; each part draws
+ * random numbers of its own. Sums over parts add neighbours first, so a number of ranks that leaves each 2^k
+ * parts gives the same bits as any other. Metrics see the parts in their order, on every rank.
+ *
+ * With `ema`, or an optimizer that
  * names its own final parameters, those are what is validated, and what the model keeps at the end.
  *
  * `observers` see the parameters and their gradient in front of every update. Metrics that probe models do so
@@ -15,6 +23,7 @@
  * the metrics over the training batches since the last event, and, when it was validated, `validation_loss`
  * and the metrics as `validation_NAME`. The last event's figures are the stage's results. */
 #include "pass.h"
+#include "share.h"
 #include <tenon/gradient.h>
 #include <tenon/observer.h>
 #include <tenon/optimizer.h>
@@ -29,12 +38,25 @@ struct block {
   uint32_t first, count;
 };
 
+enum { LEVELS = 32 };
+/* A batch in parts. What parts add up to beside the gradient is a row of numbers: the loss, and for each
+ * entry of the model's set its weight (0: not reported) and its new running statistic. */
+struct parts {
+  int64_t mine;                /* how many of them this rank computes */
+  tn_params *gradient[LEVELS]; /* sums of 2^level parts that wait for their neighbour */
+  double *row[LEVELS];
+  double *sum;            /* (width) */
+  int64_t width, *offset; /* offset: of an entry's statistic in a row, behind its weight */
+  struct packed *outputs; /* (micro_batches) of the model; those of other ranks' parts only in passing */
+};
+
 struct supervised {
   const tn_component *data, *validation, *model, *loss, *optimizer, *schedule, *weighting, *sampler;
   tn_references transforms, gradient, metrics, observers;
+  bool restart;
   tn_count batch;
   double epochs, ema;
-  int64_t steps, evaluate_every, log_every, evaluation_batch;
+  int64_t steps, evaluate_every, log_every, evaluation_batch, micro_batches;
 
   int64_t rows, size, batches; /* of the training data; rows a batch; batches an epoch */
   int64_t planned;             /* steps */
@@ -48,6 +70,8 @@ struct supervised {
   tn_tensor **tensors;     /* scratch: one an entry of all */
   const tn_params **transform_params; /* scratch: one a transform */
   tn_buffer_update *updates;          /* one an entry of the model's set */
+  struct parts parts;                 /* with micro_batches */
+  struct packed shared;               /* outputs of another rank's validation batch */
 
   int64_t step, epoch, batch_of_epoch; /* finished ones */
   double loss_sum, loss_steps;         /* since the last event */
@@ -82,8 +106,19 @@ static const tn_param supervised_params[] = {
               "decay of a moving average of the parameters, a step; 0: none"),
     TN_INTEGER(struct supervised, log_every, "0", 0, 1e15, "steps",
                "how often to emit an event; 0: some 500 in all"),
+    TN_INTEGER(struct supervised, micro_batches, "1", 1, 1 << 20, NULL,
+               "parts of a batch, one after another or spread over ranks"),
     TN_INTEGER(struct supervised, evaluation_batch, "500", 1, 1 << 20, "rows", "rows a batch in validation"),
+    TN_BOOL(struct supervised, restart, "no",
+            "begin with the parameters as they were at first, whatever trained them since"),
 };
+
+/* 0: they cannot be spread. */
+static int64_t parts_of_rank(const struct supervised *stage) {
+  const int64_t each = stage->micro_batches / tn_ranks();
+  const bool even = each * tn_ranks() == stage->micro_batches;
+  return tn_ranks() == 1 || (even && (each & (each - 1)) == 0) ? each : 0;
+}
 
 static tn_status supervised_check(void *self) {
   const struct supervised *stage = self;
@@ -91,6 +126,16 @@ static tn_status supervised_check(void *self) {
     return tn_fail(TN_ERROR_INVALID, "give steps or epochs, not both");
   if (stage->weighting && !tn_loss_has_per_sample(stage->loss))
     return tn_fail(TN_ERROR_INVALID, "'%s' gives no loss a sample, which weighting needs", stage->loss->name);
+  const tn_sampler *sampler = stage->sampler->vtable;
+  if (stage->micro_batches > 1 && stage->weighting)
+    return tn_fail(TN_ERROR_INVALID, "micro_batches and weighting: '%s' needs the whole batch",
+                   stage->weighting->name);
+  if (stage->micro_batches > 1 && TN_HAS(sampler, tn_sampler, feedback))
+    return tn_fail(TN_ERROR_INVALID, "micro_batches and '%s': it learns from losses of the whole batch",
+                   stage->sampler->name);
+  if (parts_of_rank(stage) == 0)
+    return tn_fail(TN_ERROR_INVALID, "micro_batches = %lld on %d ranks: expected 1, 2, 4, 8 ... times %d",
+                   (long long)stage->micro_batches, (int)tn_ranks(), (int)tn_ranks());
   for (uint32_t o = 0; o < stage->observers.count; o++)
     if (!tn_observer_watches(stage->observers.items[o]))
       return tn_fail(TN_ERROR_INVALID, "'%s' sees events only: it belongs into [pipeline] observers",
@@ -112,7 +157,23 @@ static tn_status supervised_check(void *self) {
 
 /* ---- parameters ---- */
 
+static void parts_release(struct supervised *stage) {
+  struct parts *parts = &stage->parts;
+  for (int level = 0; level < LEVELS; level++) {
+    tn_params_release(parts->gradient[level]);
+    tn_free(parts->row[level]);
+  }
+  for (int64_t part = 0; parts->outputs && part < stage->micro_batches; part++)
+    packed_free(&parts->outputs[part]);
+  tn_free(parts->outputs);
+  tn_free(parts->sum);
+  tn_free(parts->offset);
+  *parts = (struct parts){0};
+}
+
 static void supervised_release(struct supervised *stage) {
+  parts_release(stage);
+  packed_free(&stage->shared);
   tn_params_release(stage->joined);
   tn_params_release(stage->gradients);
   tn_params_release(stage->average);
@@ -135,6 +196,15 @@ static void add_block(struct supervised *stage, const tn_component *component, t
   const struct block *last = stage->block_count > 0 ? &stage->blocks[stage->block_count - 1] : NULL;
   stage->blocks[stage->block_count++] =
       (struct block){component, live, last ? last->first + last->count : 0, tn_params_count(live)};
+}
+
+/* Everything that is trained as it was at first. */
+static tn_status restart(const struct supervised *stage) {
+  tn_status status = tn_initialise(stage->model);
+  if (status >= 0 && pass_parameters(stage->loss)) status = tn_initialise(stage->loss);
+  for (uint32_t t = 0; status >= 0 && t < stage->transforms.count; t++)
+    if (pass_parameters(stage->transforms.items[t])) status = tn_initialise(stage->transforms.items[t]);
+  return status;
 }
 
 /* Puts together what is trained. */
@@ -168,6 +238,33 @@ static tn_status collect_parameters(struct supervised *stage) {
   if (stage->ema > 0) stage->average = tn_params_clone(stage->all);
   const bool made = stage->gradients && stage->tensors && stage->transform_params && stage->updates;
   return made && (stage->average || stage->ema == 0) ? TN_OK : TN_ERROR_MEMORY;
+}
+
+static tn_status parts_prepare(struct supervised *stage) {
+  struct parts *parts = &stage->parts;
+  const tn_params *model = stage->blocks[0].live;
+  const uint32_t entries = tn_params_count(model);
+  parts->mine = parts_of_rank(stage);
+  if (stage->micro_batches == 1) return TN_OK;
+  parts->offset = tn_alloc((entries + 1) * sizeof *parts->offset);
+  parts->outputs = tn_alloc((size_t)stage->micro_batches * sizeof *parts->outputs);
+  if (!parts->offset || !parts->outputs) return TN_ERROR_MEMORY;
+  memset(parts->outputs, 0, (size_t)stage->micro_batches * sizeof *parts->outputs);
+  parts->width = 1;
+  for (uint32_t i = 0; i < entries; i++) {
+    tn_param_entry entry;
+    tn_params_entry(model, i, &entry);
+    parts->offset[i] = parts->width + 1;
+    if (entry.group == TN_BUFFER) parts->width += 1 + tn_numel(entry.tensor);
+  }
+  parts->sum = tn_alloc((size_t)parts->width * sizeof *parts->sum);
+  bool made = parts->sum != NULL;
+  for (int level = 0; made && ((int64_t)1 << level) < parts->mine; level++) {
+    parts->gradient[level] = tn_params_like(stage->all);
+    parts->row[level] = tn_alloc((size_t)parts->width * sizeof *parts->sum);
+    made = parts->gradient[level] && parts->row[level];
+  }
+  return made ? TN_OK : TN_ERROR_MEMORY;
 }
 
 /* The part of `params` (laid out as `all`) that belongs to `component`; NULL if it has none. */
@@ -240,11 +337,13 @@ struct objective {
   tn_progress progress;
   const tn_fields *rows; /* as the data set gave them */
   const int64_t *index;
+  int64_t count;           /* rows of the batch */
+  int64_t part;            /* of the batch; 0 if it is whole */
   struct evaluation probe; /* the last evaluation through closure.apply */
 };
 
-static tn_status forward(struct objective *o, struct evaluation *e, const tn_params *params,
-                         tn_buffer_update *updates, uint32_t *update_count) {
+/* The model's inputs. */
+static tn_status prepare(struct objective *o, struct evaluation *e, const tn_params *params) {
   struct supervised *stage = o->stage;
   *e = (struct evaluation){.inputs = tn_fields_new(), .outputs = tn_fields_new()};
   for (uint32_t t = 0; t < stage->transforms.count; t++)
@@ -252,19 +351,23 @@ static tn_status forward(struct objective *o, struct evaluation *e, const tn_par
   e->model_params = parameters_of(stage, params, stage->model);
   e->loss_params = parameters_of(stage, params, stage->loss);
   tn_fields_merge(e->inputs, o->rows);
-  tn_status status =
-      pass_transform(&stage->transforms, stage->transform_params, e->inputs, o->index, &o->progress);
-  if (status < 0) return status;
-  return pass_model(stage->model, e->model_params, e->inputs, e->outputs, &o->progress, updates,
-                    update_count);
+  return pass_transform_part(&stage->transforms, stage->transform_params, e->inputs, o->index, &o->progress,
+                             o->part);
 }
 
-/* The loss as a function of the model's outputs. */
-static tn_tensor *loss_of(struct objective *o, struct evaluation *e, const tn_fields *outputs) {
+static tn_status forward(struct objective *o, struct evaluation *e, const tn_params *params,
+                         tn_buffer_update *updates, uint32_t *update_count) {
+  const tn_status status = prepare(o, e, params);
+  if (status < 0) return status;
+  return pass_model_part(o->stage->model, e->model_params, e->inputs, e->outputs, &o->progress, o->part,
+                         updates, update_count);
+}
+
+/* What the loss is called with. */
+static void call_loss(struct objective *o, struct evaluation *e, const tn_fields *outputs) {
   const struct supervised *stage = o->stage;
   e->fields = pass_merge(e->inputs, outputs);
-  e->rng = tn_rng_at(stage->loss->name, o->progress.mode == TN_TRAIN ? "train" : "evaluate",
-                     (uint64_t)o->progress.step);
+  e->rng = pass_rng(stage->loss, &o->progress, o->part);
   e->call = (tn_loss_call){.size = sizeof e->call,
                            .params = e->loss_params,
                            .fields = e->fields,
@@ -273,6 +376,12 @@ static tn_tensor *loss_of(struct objective *o, struct evaluation *e, const tn_fi
                            .model = stage->model,
                            .model_params = e->model_params,
                            .batch = e->inputs};
+}
+
+/* The loss as a function of the model's outputs. */
+static tn_tensor *loss_of(struct objective *o, struct evaluation *e, const tn_fields *outputs) {
+  const struct supervised *stage = o->stage;
+  call_loss(o, e, outputs);
   const tn_sampler *sampler = stage->sampler->vtable;
   const bool feedback = TN_HAS(sampler, tn_sampler, feedback) && tn_loss_has_per_sample(stage->loss);
   if (o->progress.mode == TN_EVALUATE || (!stage->weighting && !feedback))
@@ -324,6 +433,161 @@ static tn_tensor *objective_loss(tn_closure *closure, const tn_fields *outputs) 
   return loss;
 }
 
+/* ---- the objective on a batch in parts ---- */
+
+/* The objective on one part, its rows read; `count` 0: it has none, and nothing is read. */
+static tn_status part_of(const struct objective *batch, int64_t part, struct objective *o, int64_t *count) {
+  const struct supervised *stage = batch->stage;
+  const int64_t first = batch->count * part / stage->micro_batches;
+  *count = batch->count * (part + 1) / stage->micro_batches - first;
+  tn_fields *rows = tn_fields_new();
+  *o = (struct objective){.stage = batch->stage,
+                          .progress = batch->progress,
+                          .rows = rows,
+                          .index = batch->index + first,
+                          .count = batch->count,
+                          .part = part};
+  return *count > 0 ? tn_dataset_read(stage->data, o->index, *count, rows) : TN_OK;
+}
+
+/* Shows every part with the model's outputs to the metrics, or to the loss's after_step. */
+static tn_status show_parts(const struct objective *batch, bool to_loss) {
+  struct supervised *stage = batch->stage;
+  tn_status status = TN_OK;
+  for (int64_t part = 0; status >= 0 && part < stage->micro_batches; part++) {
+    struct packed *outputs = &stage->parts.outputs[part];
+    struct objective o;
+    struct evaluation e;
+    int64_t count;
+    double unused;
+    tn_scope_open();
+    status = part_of(batch, part, &o, &count);
+    if (status >= 0 && count > 0) {
+      status = prepare(&o, &e, stage->all);
+      if (status >= 0) status = packed_share(outputs, (int32_t)(part / stage->parts.mine));
+      if (status >= 0) {
+        packed_read(outputs, e.outputs, &unused);
+        call_loss(&o, &e, e.outputs);
+        status = to_loss ? tn_loss_after_step(stage->loss, &e.call)
+                         : pass_update_metrics(&stage->metrics, e.fields);
+      }
+    }
+    if (part / stage->parts.mine != tn_rank()) packed_free(outputs);
+    tn_scope_close();
+  }
+  return status;
+}
+
+/* Adds the part's new running statistics to a row. */
+static tn_status add_statistics(const struct supervised *stage, uint32_t count, double weight, double *row) {
+  for (uint32_t u = 0; u < count; u++) {
+    tn_param_entry entry;
+    tn_params_entry(stage->blocks[0].live, stage->updates[u].index, &entry);
+    const tn_tensor *value = tn_cast(stage->updates[u].value, TN_F64);
+    if (tn_poisoned(value)) return tn_outcome();
+    if (entry.group != TN_BUFFER || tn_numel(value) != tn_numel(entry.tensor))
+      return tn_fail(TN_ERROR_SHAPE, "'%s' reports a running statistic of another shape", stage->model->name);
+    double *at = row + stage->parts.offset[stage->updates[u].index];
+    at[-1] = weight;
+    for (int64_t i = 0; i < tn_numel(value); i++) at[i] = weight * tn_f64(value)[i];
+  }
+  return TN_OK;
+}
+
+/* One part's share of the gradient (NULL: none is wanted) and of the row. `outputs`: gets the model's; NULL:
+ * nobody wants them, nor running statistics. */
+static tn_status evaluate_part(const struct objective *batch, int64_t part, const tn_params *params,
+                               tn_params *gradient, double *row, int64_t width, struct packed *outputs) {
+  struct supervised *stage = batch->stage;
+  struct objective o;
+  struct evaluation e;
+  int64_t count;
+  uint32_t updates = 0;
+  memset(row, 0, (size_t)width * sizeof *row);
+  tn_status status = part_of(batch, part, &o, &count);
+  if (status >= 0 && count == 0) return gradient ? tn_params_fill(gradient, 0) : TN_OK;
+  const double weight = (double)count / (double)batch->count;
+  if (status >= 0) status = forward(&o, &e, params, outputs ? stage->updates : NULL, &updates);
+  if (status < 0) return status;
+  tn_tensor *value = loss_of(&o, &e, e.outputs);
+  if (tn_failed()) return tn_outcome();
+  row[0] = weight * tn_item(value);
+  if (gradient) status = tn_grad_params(value, params, gradient);
+  if (status >= 0 && gradient) status = tn_params_scale(gradient, weight);
+  if (status < 0 || !outputs) return status;
+  const bool recording = tn_record(false);
+  status = add_statistics(stage, updates, weight, row);
+  const tn_loss *loss = stage->loss->vtable;
+  const bool shown = stage->metrics.count > 0 || TN_HAS(loss, tn_loss, after_step);
+  if (status >= 0 && shown) status = packed_write(outputs, e.outputs, 0);
+  tn_record(recording);
+  return status;
+}
+
+/* Adds what waits on this level to the sum. */
+static tn_status add_level(const struct parts *parts, int level, tn_params *gradient, double *row,
+                           int64_t width) {
+  for (int64_t i = 0; i < width; i++) row[i] += parts->row[level][i];
+  return gradient ? tn_params_axpy(gradient, 1, parts->gradient[level]) : TN_OK;
+}
+
+/* The sum over all parts, on every rank. Bit l of the number of a part says whether a sum of 2^l parts before
+ * it waits: with the last part they all come together, before it those that it completes. */
+static tn_status evaluate_parts(const struct objective *batch, const tn_params *params, tn_params *gradient,
+                                double *row, int64_t width, struct packed *outputs) {
+  const struct supervised *stage = batch->stage;
+  const struct parts *parts = &stage->parts;
+  const int64_t first = tn_rank() * parts->mine;
+  tn_status status = TN_OK;
+  for (int64_t i = 0; status >= 0 && i < parts->mine; i++) {
+    tn_scope_open();
+    status =
+        evaluate_part(batch, first + i, params, gradient, row, width, outputs ? &outputs[first + i] : NULL);
+    tn_scope_close();
+    const bool last = i + 1 == parts->mine;
+    int level = 0;
+    for (; status >= 0 && i >> level && (last || i >> level & 1); level++)
+      if (i >> level & 1) status = add_level(parts, level, gradient, row, width);
+    if (status < 0 || last) continue;
+    memcpy(parts->row[level], row, (size_t)width * sizeof *row);
+    if (gradient) status = tn_params_copy(parts->gradient[level], gradient);
+  }
+  if (status >= 0) status = tn_sdk.comm->sum(row, width);
+  if (status >= 0 && gradient) status = tn_sdk.comm->sum_params(gradient);
+  if (status < 0 || !outputs || stage->metrics.count == 0) return status;
+  const bool recording = tn_record(false);
+  status = show_parts(batch, false);
+  tn_record(recording);
+  return status;
+}
+
+static tn_status objective_evaluate_parts(tn_closure *closure, const tn_params *params, tn_params *gradient,
+                                          double *loss) {
+  const struct objective *o = (struct objective *)closure;
+  closure->evaluations++;
+  const bool recording = tn_record(gradient != NULL);
+  const tn_status status = evaluate_parts(o, params, gradient, loss, 1, NULL);
+  tn_record(recording);
+  return status;
+}
+
+/* Writes the mean running statistics to the model. */
+static void commit_statistics(const struct supervised *stage) {
+  const tn_params *model = stage->blocks[0].live;
+  for (uint32_t i = 0; i < tn_params_count(model); i++) {
+    tn_param_entry entry;
+    tn_params_entry(model, i, &entry);
+    const double *at = stage->parts.sum + stage->parts.offset[i];
+    if (entry.group != TN_BUFFER || !(at[-1] > 0)) continue;
+    for (int64_t k = 0; k < tn_numel(entry.tensor); k++) {
+      if (entry.tensor->dtype == TN_F64)
+        tn_f64(entry.tensor)[k] = at[k];
+      else
+        tn_f32(entry.tensor)[k] = (float)at[k];
+    }
+  }
+}
+
 /* ---- beginning ---- */
 
 static tn_status supervised_begin(void *self) {
@@ -339,8 +603,10 @@ static tn_status supervised_begin(void *self) {
   stage->evaluation_index = tn_alloc((size_t)stage->evaluation_batch * sizeof *stage->evaluation_index);
   if (!stage->index || !stage->evaluation_index) return TN_ERROR_MEMORY;
 
-  tn_status status = pass_fit(stage->data, &stage->transforms);
+  tn_status status = stage->restart ? restart(stage) : TN_OK;
+  if (status >= 0) status = pass_fit(stage->data, &stage->transforms);
   if (status >= 0) status = collect_parameters(stage);
+  if (status >= 0) status = parts_prepare(stage);
   if (status >= 0) status = tn_optimizer_begin(stage->optimizer, stage->all);
   for (uint32_t g = 0; status >= 0 && g < stage->gradient.count; g++)
     status = tn_gradient_begin(stage->gradient.items[g], stage->all);
@@ -371,21 +637,52 @@ static void supervised_progress(void *self, tn_progress *progress) {
 
 /* ---- validation ---- */
 
-/* Adds one batch's metrics and the sum of its losses. */
-static tn_status validate_batch(struct supervised *stage, const tn_params *params, int64_t first,
-                                int64_t count, const tn_progress *progress, double *sum) {
-  struct evaluation e;
-  tn_fields *rows = tn_fields_new();
+/* The objective on `evaluation_batch` rows, or those that are left, from `first`; *count: how many. */
+static tn_status validation_of(struct supervised *stage, int64_t first, int64_t rows,
+                               const tn_progress *progress, struct objective *o) {
+  const int64_t left = rows - first, count = left < stage->evaluation_batch ? left : stage->evaluation_batch;
+  tn_fields *fields = tn_fields_new();
   for (int64_t i = 0; i < count; i++) stage->evaluation_index[i] = first + i;
-  struct objective o = {
-      .stage = stage, .progress = *progress, .rows = rows, .index = stage->evaluation_index};
-  tn_status status = tn_dataset_read(stage->validation, stage->evaluation_index, count, rows);
-  if (status >= 0) status = forward(&o, &e, params, NULL, NULL);
-  if (status < 0) return status;
-  tn_tensor *loss = loss_of(&o, &e, e.outputs);
-  status = tn_outcome();
-  if (status >= 0) status = pass_update_metrics(&stage->metrics, e.fields);
-  if (status >= 0) *sum += tn_item(loss) * (double)count;
+  *o = (struct objective){.stage = stage,
+                          .progress = *progress,
+                          .rows = fields,
+                          .index = stage->evaluation_index,
+                          .count = count};
+  return tn_dataset_read(stage->validation, stage->evaluation_index, count, fields);
+}
+
+/* One batch a rank, from `first`; every rank adds all metrics and losses, in order. */
+static tn_status validate_batches(struct supervised *stage, const tn_params *params, int64_t first,
+                                  int64_t rows, const tn_progress *progress, double *sum) {
+  struct objective o;
+  struct evaluation mine = {0}, e;
+  const int64_t own = first + tn_rank() * stage->evaluation_batch;
+  double loss = 0;
+  tn_status status = TN_OK;
+  if (own < rows) {
+    status = validation_of(stage, own, rows, progress, &o);
+    if (status >= 0) status = forward(&o, &mine, params, NULL, NULL);
+    if (status < 0) return status;
+    tn_tensor *value = loss_of(&o, &mine, mine.outputs);
+    status = tn_outcome();
+    if (status >= 0) loss = tn_item(value);
+  }
+  for (int32_t rank = 0; status >= 0 && rank < tn_ranks() && first < rows; rank++) {
+    const bool is_mine = rank == tn_rank();
+    status = validation_of(stage, first, rows, progress, &o);
+    if (status >= 0 && is_mine && tn_ranks() > 1) status = packed_write(&stage->shared, mine.outputs, loss);
+    if (status >= 0) status = packed_share(&stage->shared, rank);
+    double value = loss;
+    if (is_mine) e = mine;
+    if (status >= 0 && !is_mine) {
+      status = prepare(&o, &e, params);
+      packed_read(&stage->shared, e.outputs, &value);
+      e.fields = pass_merge(e.inputs, e.outputs);
+    }
+    if (status >= 0) status = pass_update_metrics(&stage->metrics, e.fields);
+    *sum += value * (double)o.count;
+    first += stage->evaluation_batch;
+  }
   return status;
 }
 
@@ -400,11 +697,10 @@ static tn_status validate(struct supervised *stage, struct figures *figures) {
   progress.mode = TN_EVALUATE;
   const bool recording = tn_record(false);
   double sum = 0;
-  for (int64_t first = 0; status >= 0 && first < rows; first += stage->evaluation_batch) {
-    const int64_t left = rows - first;
+  const int64_t stride = tn_ranks() * stage->evaluation_batch;
+  for (int64_t first = 0; status >= 0 && first < rows; first += stride) {
     tn_scope_open();
-    status = validate_batch(stage, params, first,
-                            left < stage->evaluation_batch ? left : stage->evaluation_batch, &progress, &sum);
+    status = validate_batches(stage, params, first, rows, &progress, &sum);
     tn_scope_close();
   }
   tn_record(recording);
@@ -499,27 +795,48 @@ static tn_status after_update(struct supervised *stage, const struct evaluation 
   return tn_sampler_feedback(stage->sampler, stage->index, tn_f64(scores), count);
 }
 
+static tn_status after_update_of_parts(struct supervised *stage, const struct objective *o) {
+  const tn_loss *loss = stage->loss->vtable;
+  commit_statistics(stage);
+  const tn_status status = TN_HAS(loss, tn_loss, after_step) ? show_parts(o, true) : TN_OK;
+  return status < 0 ? status : update_average(stage);
+}
+
+/* The loss of the batch, recorded, at the live parameters. */
+static tn_status evaluate_whole(struct objective *o, struct evaluation *e, tn_fields *rows, uint32_t *updates,
+                                tn_tensor **value) {
+  struct supervised *stage = o->stage;
+  tn_status status = tn_dataset_read(stage->data, o->index, o->count, rows);
+  if (status >= 0) status = forward(o, e, stage->all, stage->updates, updates);
+  if (status < 0) return status;
+  *value = loss_of(o, e, e->outputs);
+  return tn_outcome();
+}
+
 static tn_status supervised_step(void *self) {
   struct supervised *stage = self;
-  int64_t count = 0;
   bool epoch_ends = false;
+  const bool whole = stage->micro_batches == 1;
   tn_fields *rows = tn_fields_new();
   struct objective o = {.closure = {sizeof o.closure, 1, objective_evaluate, objective_apply, objective_loss},
                         .stage = stage,
                         .rows = rows,
                         .index = stage->index};
+  if (!whole) o.closure = (tn_closure){sizeof o.closure, 1, objective_evaluate_parts, NULL, NULL};
   supervised_progress(stage, &o.progress);
 
-  tn_status status = tn_sampler_next(stage->sampler, stage->index, &count, &epoch_ends);
-  if (status >= 0) status = tn_dataset_read(stage->data, stage->index, count, rows);
+  tn_status status = tn_sampler_next(stage->sampler, stage->index, &o.count, &epoch_ends);
   if (status < 0) return status;
   struct evaluation e;
   uint32_t updates = 0;
-  status = forward(&o, &e, stage->all, stage->updates, &updates);
+  tn_tensor *value = NULL;
+  if (whole)
+    status = evaluate_whole(&o, &e, rows, &updates, &value);
+  else
+    status = evaluate_parts(&o, stage->all, stage->gradients, stage->parts.sum, stage->parts.width,
+                            stage->parts.outputs);
   if (status < 0) return status;
-  tn_tensor *value = loss_of(&o, &e, e.outputs);
-  if (tn_failed()) return tn_outcome();
-  const double loss = tn_item(value);
+  const double loss = whole ? tn_item(value) : stage->parts.sum[0];
   const double factor = stage->schedule ? tn_schedule_factor(stage->schedule, &o.progress) : 1;
   const double lr = tn_optimizer_learning_rate(stage->optimizer, factor);
   if (!isfinite(loss))
@@ -536,7 +853,7 @@ static tn_status supervised_step(void *self) {
   const bool logs = last || validates || stage->step == 0 || (stage->step + 1) % every == 0;
   const bool observed = stage->schedule && tn_schedule_observes(stage->schedule);
 
-  status = tn_grad_params(value, stage->all, stage->gradients);
+  if (whole) status = tn_grad_params(value, stage->all, stage->gradients);
   const double norm = status >= 0 && (logs || observed) ? tn_params_norm(stage->gradients) : 0;
   if (status >= 0 && stage->step == 0) status = probe_start(stage);
   if (status >= 0) status = observe(stage, stage->gradients, &o.progress);
@@ -548,11 +865,12 @@ static tn_status supervised_step(void *self) {
                                   .loss = loss,
                                   .schedule = factor,
                                   .step = stage->step + 1,
-                                  .closure = &o.closure};
+                                  .closure = &o.closure,
+                                  .steps = stage->planned};
   status = tn_optimizer_update(stage->optimizer, &step);
   if (status < 0) return status;
   const bool recording = tn_record(false);
-  status = after_update(stage, &e, updates, count);
+  status = whole ? after_update(stage, &e, updates, o.count) : after_update_of_parts(stage, &o);
   tn_record(recording);
   if (status < 0) return status;
 

@@ -87,6 +87,8 @@ static const family families[] = {
     {"use = model.dcgan_generator\nwidth = 16", &images, "image"},
     {"use = model.dcgan_discriminator\nwidth = 16", &images, "logits"},
     {"use = model.darts_supernet\nchannels = 4\ncells = 3\nnodes = 2", &images, "logits"},
+    {"use = model.hypercuboid\nwidths = 4, 8\nlayers = 2\nfinal = 16", &images, "logits"},
+    {"use = model.path_net\nfinal = 32\npath = 8 -> sharp_sep_conv 16, resizable_pool 32", &images, "logits"},
     {"use = model.gpt\nlayers = 2\nwidth = 64\nheads = 4\ndropout = 0.1", &text, "logits"},
     {"use = model.gru\nwidth = 64", &text, "logits"},
     {"use = model.lstm\nwidth = 64", &text, "logits"},

@@ -75,6 +75,7 @@ Test(rates, cosine_power_gives_the_published_values) {
       EXPECT_NEAR(at(curves[k].name, 10 * e, 100), curves[k].wanted[e], 6e-6);
       EXPECT_NEAR(at(curves[k].name, 10 * e + 9, 100), curves[k].wanted[e], 6e-6);
       if (k == 0) EXPECT_NEAR(at("steps", e, 10), curves[k].wanted[e], 6e-6);
+      cr_assert(e == 0 || at(curves[k].name, 10 * e, 100) < at(curves[k].name, 10 * e - 1, 100));
     }
   /* p = 1: (cos(pi e / E) + 1) / 2, rescaled */
   const double pi = acos(-1), top = (cos(pi / 10) + 1) / 2;
@@ -93,6 +94,21 @@ Test(rates, cosine_power_warms_up) {
   }
   EXPECT_NEAR(before, 0.1, 1e-15);
   EXPECT_NEAR(at("c", 300, 200), 0.1, 1e-15);
+}
+
+/* Eleven epochs in three stretches: 1 to 3, 4 to 7, 8 to 11; the warm-up is the first one's. */
+Test(rates, cosine_power_restarts) {
+  harness_open("float32",
+               "[c]\nuse = schedule.cosine_power\nmin = 0.1\norder = 2\nwarmup = 1\nrestarts = 2\n"
+               "[first]\nuse = schedule.cosine_power\nmin = 0.1\norder = 2\nwarmup = 1\nepochs = 3\n"
+               "[alone]\nuse = schedule.cosine_power\nmin = 0.1\norder = 2\nwarmup = 0\nepochs = 4\n");
+  for (int64_t e = 0; e < 11; e++) {
+    const double wanted = e < 3 ? at("first", 10 * e, 30) : at("alone", 10 * ((e - 3) % 4), 40);
+    EXPECT_NEAR(at("c", 10 * e, 110), wanted, 1e-15);
+  }
+  EXPECT_NEAR(at("c", 30, 110), 1, 1e-15);
+  EXPECT_NEAR(at("c", 109, 110), 0.1, 1e-15);
+  EXPECT_NEAR(at("c", 200, 110), 0.1, 1e-15);
 }
 
 Test(rates, tables_stretch) {

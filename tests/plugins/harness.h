@@ -12,6 +12,9 @@
  */
 void harness_open(const char *precision, const char *sections);
 void harness_close(void);
+/* Compiles a plugin of the tests, `plugins/fixtures/probe.c`, whose components pipelines may then use. To be
+ * called before any of them is opened. */
+void harness_fixture(const char *source);
 /* The message with which the host refuses `sections`; ends the test if it takes them. */
 const char *harness_refusal(const char *precision, const char *sections);
 /* The component of a section; ends the test if there is none. */
@@ -46,7 +49,7 @@ tn_pipeline *harness_try(const char *text, const char *const *overrides, uint32_
 /* A result of a run; ends the test if there is none of that name. */
 double harness_result(const tn_pipeline *p, const char *name);
 
-/* The figure `name` of a metric; NaN if it reports none of that name. */
+/* The figure `name` of a metric, also of one that probes without a model; NaN if there is none. */
 double harness_figure(const tn_component *metric, const char *name);
 
 #define EXPECT_NEAR(got, wanted, tolerance)                                                               \

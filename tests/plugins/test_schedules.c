@@ -40,7 +40,10 @@ Test(schedules, values_in_closed_form) {
 Test(schedules, warmup_hands_over) {
   harness_open("float32", "[w]\nuse = schedule.warmup\nsteps = 20%\nafter = a\n[a]\nuse = schedule.linear\n"
                           "[n]\nuse = schedule.warmup\nsteps = 10\nstart = 0.5\n"
-                          "[z]\nuse = schedule.warmup\nsteps = 0\n");
+                          "[z]\nuse = schedule.warmup\nsteps = 0\n"
+                          "[m]\nuse = schedule.warmup\nsteps = 20%\nafter = a\nover = all\n");
+  EXPECT_NEAR(at("m", 9, 100, 0), 0.5 * 0.91, 1e-15);
+  EXPECT_NEAR(at("m", 60, 100, 0), 0.4, 1e-15);
   EXPECT_NEAR(at("w", 0, 100, 0), 0.05, 1e-15);
   EXPECT_NEAR(at("w", 9, 100, 0), 0.5, 1e-15);
   EXPECT_NEAR(at("w", 19, 100, 0), 1, 1e-15);

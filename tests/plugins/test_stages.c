@@ -302,3 +302,80 @@ Test(stages, observers_write_their_files) {
   snprintf(command, sizeof command, "rm -r %s", directory);
   cr_assert(system(command) == 0);
 }
+
+/* ---- micro-batches ---- */
+
+/* The largest difference between the parameters of `net` after training in float64 with these overrides and
+ * after training on whole batches. */
+static double difference_of_parts(const char *parts, const char *more) {
+  tn_pipeline *runs[2];
+  double worst = 0;
+  for (int i = 0; i < 2; i++)
+    runs[i] = run(OVERRIDES(i ? parts : "train.micro_batches=1", more, "pipeline.precision=float64",
+                            "train.epochs=2", "opt.use=optimizer.sgd", "opt.lr=0.05", "train.batch=50",
+                            "train.validation=digits:validation", "train.metrics=metric.accuracy"));
+  for (uint32_t k = 0; k < 4; k++) {
+    const tn_tensor *x =
+        tn_param_tensor(tn_pipeline_parameters(runs[0], tn_pipeline_find(runs[0], "net")), k);
+    const tn_tensor *y =
+        tn_param_tensor(tn_pipeline_parameters(runs[1], tn_pipeline_find(runs[1], "net")), k);
+    for (int64_t j = 0; j < tn_numel(x); j++) worst = fmax(worst, fabs(tn_f64(x)[j] - tn_f64(y)[j]));
+  }
+  const char *same[] = {"train.accuracy", "train.validation_accuracy", "test.accuracy"};
+  for (size_t i = 0; i < TN_ARRAY_LENGTH(same); i++)
+    cr_expect(result(runs[0], same[i]) == result(runs[1], same[i]), "%s with %s", same[i], parts);
+  const double loss = result(runs[0], "train.loss"), of_parts = result(runs[1], "train.loss");
+  cr_expect(fabs(loss - of_parts) <= 1e-12, "loss %.17g and %.17g with %s", loss, of_parts, parts);
+  tn_pipeline_close(runs[1]);
+  tn_pipeline_close(runs[0]);
+  return worst;
+}
+
+/* Where a loss is a mean over rows and nothing else looks at the batch, parts change rounding alone; also
+ * parts of different sizes, and more parts than the last batch (1 row of 1,201 or so) has rows. */
+Test(stages, micro_batches_give_the_gradient_of_the_batch) {
+  const char *parts[] = {"train.micro_batches=2", "train.micro_batches=7", "train.micro_batches=50"};
+  for (size_t i = 0; i < TN_ARRAY_LENGTH(parts); i++) {
+    const double worst = difference_of_parts(parts[i], "train.ema=0.5");
+    cr_expect(worst > 0 && worst < 1e-12, "%s: parameters differ by %g", parts[i], worst);
+  }
+}
+
+/* An optimizer that evaluates at other points sees the same objective. */
+Test(stages, micro_batches_evaluate_at_other_points) {
+  tn_pipeline *p = run(OVERRIDES("train.micro_batches=4", "opt.use=optimizer.lbfgs", "opt.lr=1",
+                                 "train.batch=full", "train.epochs=0", "train.steps=30"));
+  cr_expect(result(p, "test.accuracy") >= 0.9, "got %g", result(p, "test.accuracy"));
+  tn_pipeline_close(p);
+}
+
+/* The sum of a running statistic of the only normalised layer after one step on all rows. */
+static double statistic(const char *parts, const char *name) {
+  tn_pipeline *p = run(OVERRIDES(parts, "net.norm=batch", "pipeline.precision=float64", "train.batch=full",
+                                 "train.epochs=0", "train.steps=1"));
+  const tn_params *params = tn_pipeline_parameters(p, tn_pipeline_find(p, "net"));
+  double sum = 0;
+  for (uint32_t i = 0; i < tn_params_count(params); i++) {
+    tn_param_entry entry;
+    tn_params_entry(params, i, &entry);
+    if (entry.group != TN_BUFFER || !strstr(entry.name, name)) continue;
+    for (int64_t j = 0; j < tn_numel(entry.tensor); j++) sum += tn_f64(entry.tensor)[j];
+  }
+  tn_pipeline_close(p);
+  return sum;
+}
+
+/* Means over parts, weighted by their rows, are means over the batch, however uneven the parts. Variances are
+ * those within parts: another estimate of the same. */
+Test(stages, micro_batches_average_running_statistics) {
+  const double mean = statistic("train.micro_batches=1", "mean"),
+               of_parts = statistic("train.micro_batches=7", "mean");
+  cr_expect(mean != 0 && fabs(mean - of_parts) <= 1e-12, "expected %.17g, got %.17g", mean, of_parts);
+  const double variance = statistic("train.micro_batches=1", "variance"),
+               within = statistic("train.micro_batches=7", "variance");
+  cr_expect(within != variance && fabs(within / variance - 1) < 0.01, "variance %g, within parts %g",
+            variance, within);
+  tn_pipeline *p = run(OVERRIDES("train.micro_batches=4", "net.norm=batch", "net.dropout=0.1"));
+  cr_expect(result(p, "test.accuracy") >= 0.95, "got %g", result(p, "test.accuracy"));
+  tn_pipeline_close(p);
+}

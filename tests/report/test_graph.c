@@ -116,7 +116,7 @@ Test(graph, pipeline_has_a_box_a_node_and_an_arrow_an_edge) {
                                  {"digits", "digits & co", "dataset.csv", 2},
                                  {"net", "net", NULL, 1}};
   const tn_graph_edge edges[] = {{"train", "digits", "data"}, {"train", "net", "model"}};
-  const char *svg = draw(&(tn_graph){"lion <digits>", nodes, COUNT(nodes), edges, COUNT(edges)});
+  const char *svg = draw(&(tn_graph){"lion <digits>", nodes, COUNT(nodes), edges, COUNT(edges), false});
   EXPECT_INT(count(svg, "\"tn-box\""), 3);
   EXPECT_INT(count(svg, "<path class=\"tn-edge\""), 2);
   EXPECT_INT(count(svg, "<path class=\"tn-head\""), 2);
@@ -131,7 +131,7 @@ Test(graph, cycles_loops_and_parallel_edges_are_drawn) {
   const tn_graph_node nodes[] = {{"a", NULL, NULL, 0}, {"b", NULL, NULL, 1}, {"c", NULL, NULL, 2}};
   const tn_graph_edge edges[] = {
       {"a", "b", "1"}, {"a", "b", "2"}, {"b", "c", NULL}, {"c", "a", "back"}, {"b", "b", "again"}};
-  const char *svg = draw(&(tn_graph){NULL, nodes, COUNT(nodes), edges, COUNT(edges)});
+  const char *svg = draw(&(tn_graph){NULL, nodes, COUNT(nodes), edges, COUNT(edges), false});
   EXPECT_INT(count(svg, "<path class=\"tn-head\""), 5);
   EXPECT_CONTAINS(svg, ">again</text>");
 }
@@ -148,20 +148,20 @@ Test(graph, complete_graph_is_drawn) {
     nodes[i] = (tn_graph_node){.id = ids[i]};
   }
   for (int i = 0; i < N * N; i++) edges[i] = (tn_graph_edge){ids[i / N], ids[i % N], "e"};
-  EXPECT_INT(count(draw(&(tn_graph){NULL, nodes, N, edges, N * N}), "<path class=\"tn-head\""), N * N);
+  EXPECT_INT(count(draw(&(tn_graph){NULL, nodes, N, edges, N * N, false}), "<path class=\"tn-head\""), N * N);
 }
 
 Test(graph, wrong_graphs_are_refused) {
   const tn_graph_node nodes[] = {{"a", NULL, NULL, 0}, {"b", NULL, NULL, 0}, {"a", NULL, NULL, 0}};
   const tn_graph_edge edges[] = {{"a", "b", NULL}, {"b", "x", NULL}, {"y", "a", NULL}};
   tn_text text = {0};
-  cr_assert(!tn_graph_draw(&(tn_graph){NULL, nodes, 3, NULL, 0}, &text, error, sizeof error));
+  cr_assert(!tn_graph_draw(&(tn_graph){NULL, nodes, 3, NULL, 0, false}, &text, error, sizeof error));
   EXPECT_TEXT(error, "two nodes have the id 'a'");
-  cr_assert(!tn_graph_draw(&(tn_graph){NULL, nodes, 2, edges, 2}, &text, error, sizeof error));
+  cr_assert(!tn_graph_draw(&(tn_graph){NULL, nodes, 2, edges, 2, false}, &text, error, sizeof error));
   EXPECT_TEXT(error, "an edge leads to 'x', which is no node");
-  cr_assert(!tn_graph_draw(&(tn_graph){NULL, nodes, 2, edges + 2, 1}, &text, error, sizeof error));
+  cr_assert(!tn_graph_draw(&(tn_graph){NULL, nodes, 2, edges + 2, 1, false}, &text, error, sizeof error));
   EXPECT_TEXT(error, "an edge comes from 'y', which is no node");
-  cr_assert(!tn_graph_draw(&(tn_graph){NULL, nodes, 257, edges, 1}, &text, error, sizeof error));
+  cr_assert(!tn_graph_draw(&(tn_graph){NULL, nodes, 257, edges, 1, false}, &text, error, sizeof error));
   EXPECT_TEXT(error, "257 nodes and 1 edges are too many to draw, at most 256 and 1024");
   cr_assert(text.data == NULL); // nothing was appended
 }

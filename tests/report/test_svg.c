@@ -307,3 +307,25 @@ Test(svg, tiny_charts_grow_to_hold_their_frame) {
       draw(&(tn_svg_chart){.title = "t", .series = &series, .series_count = 1, .width = 1, .height = 1});
   cr_assert(!strstr(svg, "nan") && !strstr(svg, "inf"));
 }
+
+Test(svg, names_that_are_too_long_lose_their_middle) {
+  const struct {
+    const char *name;
+    double width;
+    const char *wanted;
+  } cases[] = {{"short", 100, "short"},
+               {"run-with-a-long-name-17", 80,
+                "run-\xe2\x80\xa6"
+                "ame-17"},
+               {"a<b>&c-very-long-name-1", 60,
+                "a&lt;\xe2\x80\xa6"
+                "ame-1"},
+               {"nothing fits", 0, "\xe2\x80\xa6"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    tn_text text = {0};
+    tn_svg_append_middle(&text, cases[i].name, 12, cases[i].width);
+    free(drawn);
+    drawn = tn_text_take(&text);
+    EXPECT_TEXT(drawn, cases[i].wanted);
+  }
+}

@@ -113,6 +113,75 @@ Test(cells, one_hot_is_the_derived_network) {
   tn_spec_release(spec);
 }
 
+/* One node and one cell: the logits are affine in the coefficients, and softmax gives all of them 1/K. So the
+ * supernet is the mean over the operations of networks that have nothing but this one, with coefficient 1. */
+Test(cells, uniform_weights_are_the_mean_of_the_operations) {
+  const tn_component *m = open_model("float64",
+                                     "use = model.darts_supernet\nchannels = 4\ncells = 1\nreductions = 0\n"
+                                     "nodes = 1\nstem_multiplier = 2",
+                                     &images);
+  tn_params *params = tn_params_clone(tn_parameters(m));
+  const tn_supernet_table table = table_of(m, 1); /* reduce */
+  const int64_t operations = table.operations, edges = table.rows;
+  tn_tensor *alpha = tn_param_tensor(params, table.alpha), *gate = tn_param_tensor(params, table.gate);
+  for (int64_t i = 0; i < tn_numel(alpha); i++) tn_f64(alpha)[i] = 0.3; /* any, but all alike */
+  tn_fields *inputs = rows(0, 6);
+  const tn_tensor *mixed = logits_at(m, params, inputs);
+  double mean[6 * CLASSES] = {0}, apart = 0;
+  for (int64_t o = 0; o < operations; o++) {
+    for (int64_t i = 0; i < edges * operations; i++)
+      tn_f64(gate)[i] = i % operations == o ? (double)operations : 0;
+    const tn_tensor *one = logits_at(m, params, inputs);
+    for (int64_t i = 0; i < 6 * CLASSES; i++) {
+      mean[i] += harness_at(one, i) / (double)operations;
+      apart += fabs(harness_at(one, i) - harness_at(mixed, i));
+    }
+  }
+  cr_assert(apart > 1, "the operations are all alike");
+  EXPECT_INT(operations, 8);
+  for (int64_t i = 0; i < 6 * CLASSES; i++) EXPECT_NEAR(harness_at(mixed, i), mean[i], 1e-12);
+  tn_params_release(params);
+}
+
+/* Cells of four nodes and all operations. Of each edge the strongest operation other than none has `best`;
+ * everything else is 0 but none, which is strongest on some edges and weakest on others. Node 0 takes both
+ * its inputs, the others their two best; node 2 has a tie between inputs 1 and 3, which the lower wins. */
+Test(cells, genotype_of_fourteen_edges_by_hand) {
+  const tn_component *m =
+      open_model("float64", "use = model.darts_supernet\nchannels = 2\ncells = 1\nreductions = 0", &images);
+  enum { NONE, MAX, AVG, SKIP, SEP3, SEP5, DIL3, DIL5 };
+  static const struct {
+    int operation;
+    double best, none;
+  } edges[14] = {{MAX, 1, 0},  {AVG, 0.5, 5},                                               /* node 0 */
+                 {SKIP, 2, 0}, {SEP3, 1, 0},  {SEP5, 3, -1},                                /* node 1 */
+                 {DIL3, 1, 0}, {DIL5, 2, 0},  {MAX, 3, 0},   {SKIP, 2, 0},                  /* node 2 */
+                 {SEP3, 4, 6}, {DIL5, 2, -3}, {AVG, 1, 0},   {SEP5, 0.5, 0}, {DIL3, 3, 0}}; /* node 3 */
+  tn_params *params = tn_parameters(m);
+  for (uint32_t k = 0; k < 2; k++) {
+    EXPECT_INT(table_of(m, k).rows, 14);
+    tn_tensor *alpha = tn_param_tensor(params, table_of(m, k).alpha);
+    for (int64_t e = 0; e < 14; e++) {
+      double *row = tn_f64(alpha) + 8 * e;
+      for (int o = 0; o < 8; o++) row[o] = 0;
+      row[NONE] = edges[e].none;
+      row[edges[e].operation] = edges[e].best;
+    }
+  }
+  char *text = NULL;
+  tn_rng rng = tn_rng_at("cells", "derive", 0);
+  cr_assert(net_of(m)->derive(m->self, params, "", &rng, &text) >= 0, "%s", harness_failure());
+  /* Softmax weights decide, and none takes its share: of node 3's edges the first has 4 against none's 6,
+   * e^4 / (e^4 + e^6 + 6) = 0.12; the second e^2 / (e^2 + e^-3 + 6) = 0.55; the last e^3 / (e^3 + 7) = 0.74.
+   */
+  cr_assert_str_eq(text,
+                   "normal = max_pool_3x3:0 avg_pool_3x3:1 skip_connect:0 sep_conv_5x5:2 dil_conv_5x5:1 "
+                   "max_pool_3x3:2 dil_conv_5x5:1 dil_conv_3x3:4, "
+                   "reduce = max_pool_3x3:0 avg_pool_3x3:1 skip_connect:0 sep_conv_5x5:2 dil_conv_5x5:1 "
+                   "max_pool_3x3:2 dil_conv_5x5:1 dil_conv_3x3:4");
+  tn_free(text);
+}
+
 /* none dominates everywhere and is never kept; edge and operation by hand: node 0 takes both inputs, node 1
  * the inputs 0 and 2, whose best operations are stronger than that of 1. */
 Test(cells, genotype_of_a_table_by_hand) {

@@ -69,20 +69,15 @@ static double cosine(const double *x, const double *y, uint32_t n, double *ratio
   return xy / sqrt(xx * yy);
 }
 
-/* The radius is smaller than the paper's 0.01, at which ReLUs turn in a network so small. */
-Test(darts, exact_and_difference_hypergradients_agree) {
-  double first[64], exact[64], difference[64], ratio;
-  const uint32_t n = first_move("order = 2", exact);
-  EXPECT_INT(first_move("order = 2\nhvp = difference\nradius = 1e-4", difference), n);
-  const double same = cosine(exact, difference, n, &ratio);
-  cr_assert(same > 0.999, "cosine %.9g", same);
-  cr_assert(fabs(ratio - 1) < 0.01, "ratio of norms %.9g", ratio);
-  first_move("order = 1", first);
-  const double other = cosine(exact, first, n, &ratio);
-  cr_assert(other < 0.9999, "order 2 must differ from order 1: cosine %.9g", other);
+Test(darts, order_two_differs_from_order_one) {
+  double first[64], second[64], ratio;
+  const uint32_t n = first_move("order = 1", first);
+  EXPECT_INT(first_move("order = 2", second), n);
+  const double other = cosine(second, first, n, &ratio);
+  cr_assert(other < 0.9999, "cosine %.9g", other);
 }
 
-Test(darts, order_two_wants_sgd) {
+Test(darts, wrong_keys_are_refused) {
   EXPECT_CONTAINS(harness_refusal("float32", "[s]\nuse = search.darts\norder = 3\n"
                                              "arch_optimizer = optimizer.adam\n"),
                   "order");

@@ -8,7 +8,7 @@ awk "BEGIN {exit !($accuracy >= 0.96)}"
 for file in pipeline.ini log.txt metrics.jsonl results.json report.html params/net.safetensors; do
   [ -s "runs/quickstart-1/$file" ] || { echo "no $file"; exit 1; }
 done
-tail -1 out | grep -q '^report: runs/quickstart-1/report.html$'
+tail -1 out | grep -q '^report: runs/quickstart-1/report.html, by tenon report runs/quickstart-1$'
 # The same bits again, and with another number of threads.
 "$BUILD/tenon" run "$ROOT/examples/quickstart.ini" pipeline.threads=1 >/dev/null 2>&1
 cmp runs/quickstart-1/params/net.safetensors runs/quickstart-2/params/net.safetensors

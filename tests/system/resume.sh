@@ -6,8 +6,11 @@ tenon=$BUILD/tenon
 cp "$ROOT/examples/quickstart.ini" q.ini
 settings='train.epochs=150 pipeline.checkpoint_every=50'
 "$tenon" run q.ini --quiet --directory whole $settings
+# What the report is made from, but for the times.
+events() { sed 's/"seconds":[0-9.]*//; s/"time":[0-9]*//; s/"file":"[^"]*"//; /"type":"run_end"/d' "$1/events.jsonl"; }
 same() {
-  for file in results.json report.html params/net.safetensors; do cmp "whole/$file" "$1/$file"; done
+  for file in results.json params/net.safetensors; do cmp "whole/$file" "$1/$file"; done
+  events whole >a; events "$1" >b; cmp a b
 }
 # After the first checkpoint, so that the signal finds the run at work.
 interrupt() {
@@ -50,6 +53,21 @@ interrupt gone TERM
 mv q.ini moved.ini
 "$tenon" resume gone --quiet >out 2>&1; same gone
 mv moved.ini q.ini
+
+# Claims are judged at the end of a run that was resumed, and the report is written: here of the kept copy, whose file
+# is gone.
+printf '[expect]\nlearns = test.accuracy >= 0.9\nnever = test.accuracy > 1\n' | cat q.ini - >claims.ini
+mv q.ini kept.ini; mv claims.ini q.ini
+interrupt claims TERM
+[ ! -e claims/expect.json ]
+mv q.ini claims.ini
+code=0; "$tenon" resume claims >out 2>&1 || code=$?
+[ "$code" = 4 ] || { echo "claims after a resume: exit code $code"; cat out; exit 1; }
+grep -q '^holds  learns  0.9[0-9]* >= 0.9 ' out
+grep -q '^FAILS  never ' out
+grep -q '^report: claims/report.html, by tenon report claims$' out
+grep -q 'fails</div>' claims/report.html
+mv kept.ini q.ini
 
 # The lock file.
 "$tenon" run q.ini --quiet --directory again $settings --locked whole/lock.json; same again

@@ -26,6 +26,13 @@ static void collectives(tn_trial *t) {
   tn_trial_expect(table->all_gather(self, &mine, all, sizeof mine), "all_gather");
   for (int32_t i = 0; i < ranks && i < 64; i++)
     if (all[i] != 100 + i) tn_trial_fail("all_gather gives %lld in place %d", (long long)all[i], i);
+  if (TN_HAS(table, tn_communicator, all_to_all)) {
+    int64_t sent[64], got[64] = {0};
+    for (int32_t i = 0; i < 64; i++) sent[i] = 1000 * rank + i;
+    tn_trial_expect(table->all_to_all(self, sent, got, sizeof *got), "all_to_all");
+    for (int32_t i = 0; i < ranks && i < 64; i++)
+      if (got[i] != 1000 * i + rank) tn_trial_fail("all_to_all gives %lld in place %d", (long long)got[i], i);
+  }
   tn_trial_expect(table->broadcast(self, &mine, sizeof mine, 0), "broadcast");
   if (mine != 100) tn_trial_fail("broadcast from rank 0 gives %lld, expected 100", (long long)mine);
   tn_trial_expect(table->barrier(self), "barrier");

@@ -34,7 +34,8 @@ static tn_tensor *value_of(const tn_component *c, const tn_fields *fields) {
 
 /* What models make; of these the gradient is asked. */
 static bool is_output(const char *name) {
-  return strcmp(name, "logits") == 0 || strcmp(name, "output") == 0 || strcmp(name, "features") == 0;
+  return strcmp(name, "logits") == 0 || strcmp(name, "output") == 0 || strcmp(name, "features") == 0 ||
+         strcmp(name, "member_logits") == 0;
 }
 
 /* The fields with those that models make as leaves. */

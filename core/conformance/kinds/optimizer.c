@@ -90,7 +90,8 @@ static tn_status step(tn_bench *bench, const tn_component *c, int64_t number, do
                          .loss = loss,
                          .schedule = 1,
                          .step = number,
-                         .closure = &q->closure};
+                         .closure = &q->closure,
+                         .steps = 1000};
   const tn_status status = tn_optimizer_update(c, &s);
   if (status < 0 && !tn_failed()) return tn_fail(status, "step failed without a message");
   return status;

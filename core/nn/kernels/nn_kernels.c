@@ -26,6 +26,7 @@
 #define NAME(x) x##_f32
 #define VECTOR  (VECTOR_BYTES / 4)
 #include "conv.inc"
+#include "depthwise.inc"
 #include "norm.inc"
 #include "pool.inc"
 #include "table.inc"
@@ -42,6 +43,7 @@
 #define NAME(x) x##_f64
 #define VECTOR  (VECTOR_BYTES / 8)
 #include "conv.inc"
+#include "depthwise.inc"
 #include "norm.inc"
 #include "pool.inc"
 #include "table.inc"

@@ -42,6 +42,12 @@ typedef struct tn_conv_outer {
   int64_t vectors;               /* of outputs, padded with zeros */
 } tn_conv_outer;
 
+/* A depthwise convolution of small planes: see depthwise.inc. */
+typedef struct tn_depthwise {
+  int64_t in[2], out[2], kernel[2], stride[2], padding[2];
+  int64_t columns; /* of a padded row */
+} tn_depthwise;
+
 /* Windows along both axes: output i covers starts[i] .. ends[i] - 1 of the plane. */
 typedef struct tn_pool_plan {
   int64_t size[2], out[2];
@@ -72,8 +78,17 @@ typedef struct tn_nn_real {
                int64_t ldg, int64_t n, void *acc);
   double (*fold)(const void *lanes); /* the sum of a vector */
 
+  /* depthwise.inc: see there. Planes are (pixels, vector), weights and acc (taps, vector), bias (vector). */
+  void (*depthwise_spread)(const tn_depthwise *d, const void *dense, void *padded);
+  void (*depthwise_gather)(const tn_depthwise *d, const void *padded, void *dense);
+  void (*depthwise)(const tn_depthwise *d, const void *padded, const void *weights, const void *bias,
+                    void *y);
+  void (*depthwise_adjoint)(const tn_depthwise *d, const void *g, const void *weights, void *padded);
+  void (*depthwise_weights)(const tn_depthwise *d, const void *padded, const void *g, void *acc);
+
   /* norm.inc: see there. */
   void (*norm_apply)(const void *x, const void *residual, void *y, int64_t n, double a, double b, bool relu);
+  void (*plane_moments)(const void *x, int64_t planes, int64_t n, double *moments);
   void (*norm_sums)(const void *g, const void *x, const void *y, int64_t n, double mean, bool relu, double a,
                     double b, double *sums);
   void (*norm_back)(const void *g, const void *x, const void *y, int64_t n, bool relu, double a, double b,

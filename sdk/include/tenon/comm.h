@@ -13,7 +13,9 @@ typedef struct tn_comm_service {
   uint32_t size;
   int32_t (*rank)(void);
   int32_t (*ranks)(void);
-  /* Sums over ranks, in place, in rank order: the same bits on every rank and for every transport. */
+  /* Sums over ranks, in place, neighbours first: ((r0 + r1) + (r2 + r3)) + r4, where a last one without a
+   * neighbour waits. The same bits on every rank and for every transport; and where a sum over 2^k parts a
+   * rank is made in this order too, the same for every number of ranks. sum_params: the trained entries. */
   tn_status (*sum)(double *values, int64_t count);
   tn_status (*sum_params)(tn_params *params);
   tn_status (*broadcast)(void *data, size_t bytes, int32_t root);

@@ -55,6 +55,12 @@ typedef struct tn_pipeline_service {
   /* body(argument, i) for i in 0 .. count - 1, on the host's worker threads: [worker] functions and tensor
    * operations may be called there. Fails as the piece with the lowest index that failed. */
   tn_status (*parallel)(int64_t count, tn_parallel_body body, void *argument);
+  /* The live parameters of a declared component as they were at first, in place; under another seed (below)
+   * another draw. */
+  tn_status (*initialise)(const tn_component *component);
+  /* From now on random numbers follow from `seed` instead of the run's, which `seed` above still gives: for
+   * repetitions within one step of a stage, which sets it back before it returns. */
+  void (*use_seed)(uint64_t seed);
 } tn_pipeline_service;
 
 static inline tn_status tn_declare_component(const tn_component *component, const tn_spec *inputs,
@@ -66,6 +72,14 @@ static inline tn_params *tn_parameters(const tn_component *component) {
 }
 static inline const tn_component *tn_instantiate(const tn_component *component) {
   return tn_sdk.pipeline->instantiate(component);
+}
+static inline tn_status tn_initialise(const tn_component *component) {
+  if (TN_HAS(tn_sdk.pipeline, tn_pipeline_service, initialise)) return tn_sdk.pipeline->initialise(component);
+  return TN_ERROR_MISSING;
+}
+/* Hosts before it keep the run's seed. */
+static inline void tn_use_seed(uint64_t seed) {
+  if (TN_HAS(tn_sdk.pipeline, tn_pipeline_service, use_seed)) tn_sdk.pipeline->use_seed(seed);
 }
 static inline uint64_t tn_seed(void) { return tn_sdk.pipeline->seed(); }
 static inline tn_dtype tn_precision(void) { return tn_sdk.pipeline->precision(); }

@@ -297,6 +297,9 @@ typedef struct tn_tensor_service {
   /* Sum of weights[i] xs[i] in one pass: `count` tensors of one shape, weights (count); differentiable by
    * all. */
   tn_tensor *(*weighted_sum)(tn_tensor *const *xs, tn_tensor *weights, uint32_t count);
+  /* Multiply-adds of the matrix products, linear layers, convolutions, attention and sparse products that
+   * this thread has asked for so far; those of derivatives count only where they are such operations. */
+  int64_t (*multiply_adds)(void);
 } tn_tensor_service;
 
 static inline void tn_scope_open(void) { tn_sdk.tensor->scope_open(); }
@@ -580,6 +583,10 @@ static inline void tn_nearest_neighbours(tn_distance_op op, tn_tensor *queries, 
 }
 static inline tn_tensor *tn_weighted_sum(tn_tensor *const *xs, tn_tensor *weights, uint32_t count) {
   return tn_sdk.tensor->weighted_sum(xs, weights, count);
+}
+/* 0 on hosts that do not count. */
+static inline int64_t tn_multiply_adds(void) {
+  return TN_HAS(tn_sdk.tensor, tn_tensor_service, multiply_adds) ? tn_sdk.tensor->multiply_adds() : 0;
 }
 /* Kullback-Leibler divergence of softmax(q) from softmax(p), rows of logits (n, c) -> (n): sum p (log p - log
  * q). */

@@ -5,6 +5,7 @@
 #include <tenon/comm.h>
 #include <tenon/communicator.h>
 #include <tenon/component.h>
+#include <tenon/cost.h>
 #include <tenon/data.h>
 #include <tenon/dataset.h>
 #include <tenon/embed.h>
@@ -24,6 +25,7 @@
 #include <tenon/pipeline.h>
 #include <tenon/plugin.h>
 #include <tenon/predictor.h>
+#include <tenon/preference.h>
 #include <tenon/problem.h>
 #include <tenon/random.h>
 #include <tenon/report.h>
@@ -36,6 +38,7 @@
 #include <tenon/stage.h>
 #include <tenon/supernet.h>
 #include <tenon/tensor.h>
+#include <tenon/trajectory.h>
 #include <tenon/transform.h>
 #include <tenon/weighting.h>
 _Static_assert(TN_ABS == 1, "TN_ABS");
@@ -56,6 +59,8 @@ _Static_assert(TN_BORDER_ZEROS == 0, "TN_BORDER_ZEROS");
 _Static_assert(TN_BUFFER == 3, "TN_BUFFER");
 _Static_assert(TN_CEIL == 29, "TN_CEIL");
 _Static_assert(TN_CLAMP == 35, "TN_CLAMP");
+_Static_assert(TN_CONDITION_TEMPERATURE == 2, "TN_CONDITION_TEMPERATURE");
+_Static_assert(TN_CONDITION_WEIGHTS == 1, "TN_CONDITION_WEIGHTS");
 _Static_assert(TN_COS == 12, "TN_COS");
 _Static_assert(TN_COSH == 18, "TN_COSH");
 _Static_assert(TN_COSINE == 2, "TN_COSINE");
@@ -105,6 +110,8 @@ _Static_assert(TN_F64 == 1, "TN_F64");
 _Static_assert(TN_FIXED == 2, "TN_FIXED");
 _Static_assert(TN_FLOAT == -1, "TN_FLOAT");
 _Static_assert(TN_FLOOR == 28, "TN_FLOOR");
+_Static_assert(TN_FLOW_ENTROPY == 2, "TN_FLOW_ENTROPY");
+_Static_assert(TN_FLOW_PARENTS == 1, "TN_FLOW_PARENTS");
 _Static_assert(TN_GE == 14, "TN_GE");
 _Static_assert(TN_GELU == 25, "TN_GELU");
 _Static_assert(TN_GELU_TANH == 26, "TN_GELU_TANH");
@@ -266,6 +273,9 @@ _Static_assert(offsetof(struct tn_visitor, real) == 24 && sizeof(((struct tn_vis
 _Static_assert(offsetof(struct tn_visitor, size) == 0 && sizeof(((struct tn_visitor *)0)->size) == 4, "struct tn_visitor.size");
 _Static_assert(offsetof(struct tn_visitor, tensor) == 48 && sizeof(((struct tn_visitor *)0)->tensor) == 8, "struct tn_visitor.tensor");
 _Static_assert(offsetof(struct tn_visitor, text) == 32 && sizeof(((struct tn_visitor *)0)->text) == 8, "struct tn_visitor.text");
+_Static_assert(offsetof(tn_architecture, set) == 8 && sizeof(((tn_architecture *)0)->set) == 8, "tn_architecture.set");
+_Static_assert(sizeof(tn_architecture) >= 16, "tn_architecture");
+_Static_assert(offsetof(tn_architecture, size) == 0 && sizeof(((tn_architecture *)0)->size) == 4, "tn_architecture.size");
 _Static_assert(offsetof(tn_autograd_service, checkpoint) == 72 && sizeof(((tn_autograd_service *)0)->checkpoint) == 8, "tn_autograd_service.checkpoint");
 _Static_assert(sizeof(tn_autograd_service) >= 88, "tn_autograd_service");
 _Static_assert(offsetof(tn_autograd_service, custom) == 64 && sizeof(((tn_autograd_service *)0)->custom) == 8, "tn_autograd_service.custom");
@@ -298,8 +308,10 @@ _Static_assert(offsetof(tn_comm_service, ranks) == 16 && sizeof(((tn_comm_servic
 _Static_assert(offsetof(tn_comm_service, size) == 0 && sizeof(((tn_comm_service *)0)->size) == 4, "tn_comm_service.size");
 _Static_assert(offsetof(tn_comm_service, sum) == 24 && sizeof(((tn_comm_service *)0)->sum) == 8, "tn_comm_service.sum");
 _Static_assert(offsetof(tn_comm_service, sum_params) == 32 && sizeof(((tn_comm_service *)0)->sum_params) == 8, "tn_comm_service.sum_params");
+_Static_assert(offsetof(tn_communicator, abort) == 72 && sizeof(((tn_communicator *)0)->abort) == 8, "tn_communicator.abort");
+_Static_assert(sizeof(tn_communicator) >= 80, "tn_communicator");
 _Static_assert(offsetof(tn_communicator, all_gather) == 24 && sizeof(((tn_communicator *)0)->all_gather) == 8, "tn_communicator.all_gather");
-_Static_assert(sizeof(tn_communicator) >= 64, "tn_communicator");
+_Static_assert(offsetof(tn_communicator, all_to_all) == 64 && sizeof(((tn_communicator *)0)->all_to_all) == 8, "tn_communicator.all_to_all");
 _Static_assert(offsetof(tn_communicator, barrier) == 40 && sizeof(((tn_communicator *)0)->barrier) == 8, "tn_communicator.barrier");
 _Static_assert(offsetof(tn_communicator, broadcast) == 32 && sizeof(((tn_communicator *)0)->broadcast) == 8, "tn_communicator.broadcast");
 _Static_assert(offsetof(tn_communicator, rank) == 8 && sizeof(((tn_communicator *)0)->rank) == 8, "tn_communicator.rank");
@@ -312,6 +324,9 @@ _Static_assert(sizeof(tn_conv) >= 56, "tn_conv");
 _Static_assert(offsetof(tn_conv, groups) == 48 && sizeof(((tn_conv *)0)->groups) == 8, "tn_conv.groups");
 _Static_assert(offsetof(tn_conv, padding) == 16 && sizeof(((tn_conv *)0)->padding) == 16, "tn_conv.padding");
 _Static_assert(offsetof(tn_conv, stride) == 0 && sizeof(((tn_conv *)0)->stride) == 16, "tn_conv.stride");
+_Static_assert(offsetof(tn_cost, macs) == 8 && sizeof(((tn_cost *)0)->macs) == 8, "tn_cost.macs");
+_Static_assert(sizeof(tn_cost) >= 16, "tn_cost");
+_Static_assert(offsetof(tn_cost, size) == 0 && sizeof(((tn_cost *)0)->size) == 4, "tn_cost.size");
 _Static_assert(offsetof(tn_count, fraction) == 8 && sizeof(((tn_count *)0)->fraction) == 8, "tn_count.fraction");
 _Static_assert(sizeof(tn_count) >= 16, "tn_count");
 _Static_assert(offsetof(tn_count, number) == 0 && sizeof(((tn_count *)0)->number) == 8, "tn_count.number");
@@ -365,6 +380,13 @@ _Static_assert(offsetof(tn_dl_type, bits) == 1 && sizeof(((tn_dl_type *)0)->bits
 _Static_assert(sizeof(tn_dl_type) >= 4, "tn_dl_type");
 _Static_assert(offsetof(tn_dl_type, code) == 0 && sizeof(((tn_dl_type *)0)->code) == 1, "tn_dl_type.code");
 _Static_assert(offsetof(tn_dl_type, lanes) == 2 && sizeof(((tn_dl_type *)0)->lanes) == 2, "tn_dl_type.lanes");
+_Static_assert(offsetof(tn_embed_array, classes) == 72 && sizeof(((tn_embed_array *)0)->classes) == 8, "tn_embed_array.classes");
+_Static_assert(sizeof(tn_embed_array) >= 80, "tn_embed_array");
+_Static_assert(offsetof(tn_embed_array, gradient) == 64 && sizeof(((tn_embed_array *)0)->gradient) == 8, "tn_embed_array.gradient");
+_Static_assert(offsetof(tn_embed_array, name) == 8 && sizeof(((tn_embed_array *)0)->name) == 8, "tn_embed_array.name");
+_Static_assert(offsetof(tn_embed_array, reserved) == 4 && sizeof(((tn_embed_array *)0)->reserved) == 4, "tn_embed_array.reserved");
+_Static_assert(offsetof(tn_embed_array, size) == 0 && sizeof(((tn_embed_array *)0)->size) == 4, "tn_embed_array.size");
+_Static_assert(offsetof(tn_embed_array, value) == 16 && sizeof(((tn_embed_array *)0)->value) == 48, "tn_embed_array.value");
 _Static_assert(offsetof(tn_environment, describe) == 8 && sizeof(((tn_environment *)0)->describe) == 8, "tn_environment.describe");
 _Static_assert(sizeof(tn_environment) >= 88, "tn_environment");
 _Static_assert(offsetof(tn_environment, features) == 40 && sizeof(((tn_environment *)0)->features) == 8, "tn_environment.features");
@@ -386,6 +408,20 @@ _Static_assert(offsetof(tn_environment_info, objectives) == 4 && sizeof(((tn_env
 _Static_assert(offsetof(tn_environment_info, size) == 0 && sizeof(((tn_environment_info *)0)->size) == 4, "tn_environment_info.size");
 _Static_assert(offsetof(tn_environment_info, state_width) == 8 && sizeof(((tn_environment_info *)0)->state_width) == 8, "tn_environment_info.state_width");
 _Static_assert(offsetof(tn_environment_info, stop_action) == 48 && sizeof(((tn_environment_info *)0)->stop_action) == 8, "tn_environment_info.stop_action");
+_Static_assert(offsetof(tn_environment_pool, base) == 8 && sizeof(((tn_environment_pool *)0)->base) == 8, "tn_environment_pool.base");
+_Static_assert(sizeof(tn_environment_pool) >= 32, "tn_environment_pool");
+_Static_assert(offsetof(tn_environment_pool, objects) == 24 && sizeof(((tn_environment_pool *)0)->objects) == 8, "tn_environment_pool.objects");
+_Static_assert(offsetof(tn_environment_pool, reserved) == 4 && sizeof(((tn_environment_pool *)0)->reserved) == 4, "tn_environment_pool.reserved");
+_Static_assert(offsetof(tn_environment_pool, set) == 16 && sizeof(((tn_environment_pool *)0)->set) == 8, "tn_environment_pool.set");
+_Static_assert(offsetof(tn_environment_pool, size) == 0 && sizeof(((tn_environment_pool *)0)->size) == 4, "tn_environment_pool.size");
+_Static_assert(offsetof(tn_environment_spectrum, size) == 0 && sizeof(((tn_environment_spectrum *)0)->size) == 4, "tn_environment_spectrum.size");
+_Static_assert(sizeof(tn_environment_spectrum) >= 16, "tn_environment_spectrum");
+_Static_assert(offsetof(tn_environment_spectrum, spectrum) == 8 && sizeof(((tn_environment_spectrum *)0)->spectrum) == 8, "tn_environment_spectrum.spectrum");
+_Static_assert(offsetof(tn_environment_tokens, length) == 16 && sizeof(((tn_environment_tokens *)0)->length) == 8, "tn_environment_tokens.length");
+_Static_assert(sizeof(tn_environment_tokens) >= 32, "tn_environment_tokens");
+_Static_assert(offsetof(tn_environment_tokens, letters) == 8 && sizeof(((tn_environment_tokens *)0)->letters) == 8, "tn_environment_tokens.letters");
+_Static_assert(offsetof(tn_environment_tokens, size) == 0 && sizeof(((tn_environment_tokens *)0)->size) == 4, "tn_environment_tokens.size");
+_Static_assert(offsetof(tn_environment_tokens, tokens) == 24 && sizeof(((tn_environment_tokens *)0)->tokens) == 8, "tn_environment_tokens.tokens");
 _Static_assert(offsetof(tn_event, cells) == 136 && sizeof(((tn_event *)0)->cells) == 8, "tn_event.cells");
 _Static_assert(sizeof(tn_event) >= 176, "tn_event");
 _Static_assert(offsetof(tn_event, column_labels) == 128 && sizeof(((tn_event *)0)->column_labels) == 8, "tn_event.column_labels");
@@ -422,6 +458,10 @@ _Static_assert(offsetof(tn_field_spec, dtype) == 4 && sizeof(((tn_field_spec *)0
 _Static_assert(offsetof(tn_field_spec, ragged) == 88 && sizeof(((tn_field_spec *)0)->ragged) == 1, "tn_field_spec.ragged");
 _Static_assert(offsetof(tn_field_spec, shape) == 8 && sizeof(((tn_field_spec *)0)->shape) == 72, "tn_field_spec.shape");
 _Static_assert(offsetof(tn_field_spec, size) == 0 && sizeof(((tn_field_spec *)0)->size) == 4, "tn_field_spec.size");
+_Static_assert(offsetof(tn_flow_loss, log_z) == 8 && sizeof(((tn_flow_loss *)0)->log_z) == 8, "tn_flow_loss.log_z");
+_Static_assert(sizeof(tn_flow_loss) >= 16, "tn_flow_loss");
+_Static_assert(offsetof(tn_flow_loss, needs) == 4 && sizeof(((tn_flow_loss *)0)->needs) == 4, "tn_flow_loss.needs");
+_Static_assert(offsetof(tn_flow_loss, size) == 0 && sizeof(((tn_flow_loss *)0)->size) == 4, "tn_flow_loss.size");
 _Static_assert(offsetof(tn_genome, bytes) == 8 && sizeof(((tn_genome *)0)->bytes) == 8, "tn_genome.bytes");
 _Static_assert(sizeof(tn_genome) >= 16, "tn_genome");
 _Static_assert(offsetof(tn_genome, data) == 0 && sizeof(((tn_genome *)0)->data) == 8, "tn_genome.data");
@@ -518,11 +558,14 @@ _Static_assert(offsetof(tn_metric, size) == 0 && sizeof(((tn_metric *)0)->size) 
 _Static_assert(offsetof(tn_metric, update) == 16 && sizeof(((tn_metric *)0)->update) == 8, "tn_metric.update");
 _Static_assert(offsetof(tn_metric, values) == 24 && sizeof(((tn_metric *)0)->values) == 8, "tn_metric.values");
 _Static_assert(offsetof(tn_metric_probe, data) == 32 && sizeof(((tn_metric_probe *)0)->data) == 8, "tn_metric_probe.data");
-_Static_assert(sizeof(tn_metric_probe) >= 56, "tn_metric_probe");
+_Static_assert(sizeof(tn_metric_probe) >= 80, "tn_metric_probe");
 _Static_assert(offsetof(tn_metric_probe, loss) == 24 && sizeof(((tn_metric_probe *)0)->loss) == 8, "tn_metric_probe.loss");
 _Static_assert(offsetof(tn_metric_probe, model) == 8 && sizeof(((tn_metric_probe *)0)->model) == 8, "tn_metric_probe.model");
 _Static_assert(offsetof(tn_metric_probe, params) == 16 && sizeof(((tn_metric_probe *)0)->params) == 8, "tn_metric_probe.params");
+_Static_assert(offsetof(tn_metric_probe, preference) == 72 && sizeof(((tn_metric_probe *)0)->preference) == 8, "tn_metric_probe.preference");
 _Static_assert(offsetof(tn_metric_probe, reserved) == 4 && sizeof(((tn_metric_probe *)0)->reserved) == 4, "tn_metric_probe.reserved");
+_Static_assert(offsetof(tn_metric_probe, row_count) == 64 && sizeof(((tn_metric_probe *)0)->row_count) == 8, "tn_metric_probe.row_count");
+_Static_assert(offsetof(tn_metric_probe, rows) == 56 && sizeof(((tn_metric_probe *)0)->rows) == 8, "tn_metric_probe.rows");
 _Static_assert(offsetof(tn_metric_probe, size) == 0 && sizeof(((tn_metric_probe *)0)->size) == 4, "tn_metric_probe.size");
 _Static_assert(offsetof(tn_metric_probe, subject) == 48 && sizeof(((tn_metric_probe *)0)->subject) == 8, "tn_metric_probe.subject");
 _Static_assert(offsetof(tn_metric_probe, transforms) == 40 && sizeof(((tn_metric_probe *)0)->transforms) == 8, "tn_metric_probe.transforms");
@@ -583,7 +626,7 @@ _Static_assert(sizeof(tn_optimizer_kappa) >= 24, "tn_optimizer_kappa");
 _Static_assert(offsetof(tn_optimizer_kappa, kappa) == 16 && sizeof(((tn_optimizer_kappa *)0)->kappa) == 8, "tn_optimizer_kappa.kappa");
 _Static_assert(offsetof(tn_optimizer_kappa, size) == 0 && sizeof(((tn_optimizer_kappa *)0)->size) == 4, "tn_optimizer_kappa.size");
 _Static_assert(offsetof(tn_optimizer_step, closure) == 48 && sizeof(((tn_optimizer_step *)0)->closure) == 8, "tn_optimizer_step.closure");
-_Static_assert(sizeof(tn_optimizer_step) >= 56, "tn_optimizer_step");
+_Static_assert(sizeof(tn_optimizer_step) >= 64, "tn_optimizer_step");
 _Static_assert(offsetof(tn_optimizer_step, gradient) == 16 && sizeof(((tn_optimizer_step *)0)->gradient) == 8, "tn_optimizer_step.gradient");
 _Static_assert(offsetof(tn_optimizer_step, loss) == 24 && sizeof(((tn_optimizer_step *)0)->loss) == 8, "tn_optimizer_step.loss");
 _Static_assert(offsetof(tn_optimizer_step, params) == 8 && sizeof(((tn_optimizer_step *)0)->params) == 8, "tn_optimizer_step.params");
@@ -591,6 +634,7 @@ _Static_assert(offsetof(tn_optimizer_step, reserved) == 4 && sizeof(((tn_optimiz
 _Static_assert(offsetof(tn_optimizer_step, schedule) == 32 && sizeof(((tn_optimizer_step *)0)->schedule) == 8, "tn_optimizer_step.schedule");
 _Static_assert(offsetof(tn_optimizer_step, size) == 0 && sizeof(((tn_optimizer_step *)0)->size) == 4, "tn_optimizer_step.size");
 _Static_assert(offsetof(tn_optimizer_step, step) == 40 && sizeof(((tn_optimizer_step *)0)->step) == 8, "tn_optimizer_step.step");
+_Static_assert(offsetof(tn_optimizer_step, steps) == 56 && sizeof(((tn_optimizer_step *)0)->steps) == 8, "tn_optimizer_step.steps");
 _Static_assert(offsetof(tn_param, choices) == 48 && sizeof(((tn_param *)0)->choices) == 8, "tn_param.choices");
 _Static_assert(sizeof(tn_param) >= 80, "tn_param");
 _Static_assert(offsetof(tn_param, doc) == 72 && sizeof(((tn_param *)0)->doc) == 8, "tn_param.doc");
@@ -637,10 +681,11 @@ _Static_assert(offsetof(tn_params_service, select) == 200 && sizeof(((tn_params_
 _Static_assert(offsetof(tn_params_service, size) == 0 && sizeof(((tn_params_service *)0)->size) == 4, "tn_params_service.size");
 _Static_assert(offsetof(tn_params_service, tensor) == 16 && sizeof(((tn_params_service *)0)->tensor) == 8, "tn_params_service.tensor");
 _Static_assert(offsetof(tn_pipeline_service, artifact) == 96 && sizeof(((tn_pipeline_service *)0)->artifact) == 8, "tn_pipeline_service.artifact");
-_Static_assert(sizeof(tn_pipeline_service) >= 120, "tn_pipeline_service");
+_Static_assert(sizeof(tn_pipeline_service) >= 136, "tn_pipeline_service");
 _Static_assert(offsetof(tn_pipeline_service, declare) == 8 && sizeof(((tn_pipeline_service *)0)->declare) == 8, "tn_pipeline_service.declare");
 _Static_assert(offsetof(tn_pipeline_service, declare_later) == 104 && sizeof(((tn_pipeline_service *)0)->declare_later) == 8, "tn_pipeline_service.declare_later");
 _Static_assert(offsetof(tn_pipeline_service, directory) == 48 && sizeof(((tn_pipeline_service *)0)->directory) == 8, "tn_pipeline_service.directory");
+_Static_assert(offsetof(tn_pipeline_service, initialise) == 120 && sizeof(((tn_pipeline_service *)0)->initialise) == 8, "tn_pipeline_service.initialise");
 _Static_assert(offsetof(tn_pipeline_service, instantiate) == 24 && sizeof(((tn_pipeline_service *)0)->instantiate) == 8, "tn_pipeline_service.instantiate");
 _Static_assert(offsetof(tn_pipeline_service, parallel) == 112 && sizeof(((tn_pipeline_service *)0)->parallel) == 8, "tn_pipeline_service.parallel");
 _Static_assert(offsetof(tn_pipeline_service, parameters) == 16 && sizeof(((tn_pipeline_service *)0)->parameters) == 8, "tn_pipeline_service.parameters");
@@ -652,6 +697,7 @@ _Static_assert(offsetof(tn_pipeline_service, seed) == 32 && sizeof(((tn_pipeline
 _Static_assert(offsetof(tn_pipeline_service, size) == 0 && sizeof(((tn_pipeline_service *)0)->size) == 4, "tn_pipeline_service.size");
 _Static_assert(offsetof(tn_pipeline_service, smoke) == 56 && sizeof(((tn_pipeline_service *)0)->smoke) == 8, "tn_pipeline_service.smoke");
 _Static_assert(offsetof(tn_pipeline_service, text) == 72 && sizeof(((tn_pipeline_service *)0)->text) == 8, "tn_pipeline_service.text");
+_Static_assert(offsetof(tn_pipeline_service, use_seed) == 128 && sizeof(((tn_pipeline_service *)0)->use_seed) == 8, "tn_pipeline_service.use_seed");
 _Static_assert(offsetof(tn_plugin, abi_major) == 4 && sizeof(((tn_plugin *)0)->abi_major) == 2, "tn_plugin.abi_major");
 _Static_assert(sizeof(tn_plugin) >= 64, "tn_plugin");
 _Static_assert(offsetof(tn_plugin, abi_minor) == 6 && sizeof(((tn_plugin *)0)->abi_minor) == 2, "tn_plugin.abi_minor");
@@ -664,6 +710,10 @@ _Static_assert(offsetof(tn_plugin, reserved) == 44 && sizeof(((tn_plugin *)0)->r
 _Static_assert(offsetof(tn_plugin, size) == 0 && sizeof(((tn_plugin *)0)->size) == 4, "tn_plugin.size");
 _Static_assert(offsetof(tn_plugin, unload) == 56 && sizeof(((tn_plugin *)0)->unload) == 8, "tn_plugin.unload");
 _Static_assert(offsetof(tn_plugin, version) == 16 && sizeof(((tn_plugin *)0)->version) == 8, "tn_plugin.version");
+_Static_assert(offsetof(tn_policy_steps, reserved) == 4 && sizeof(((tn_policy_steps *)0)->reserved) == 4, "tn_policy_steps.reserved");
+_Static_assert(sizeof(tn_policy_steps) >= 16, "tn_policy_steps");
+_Static_assert(offsetof(tn_policy_steps, size) == 0 && sizeof(((tn_policy_steps *)0)->size) == 4, "tn_policy_steps.size");
+_Static_assert(offsetof(tn_policy_steps, step) == 8 && sizeof(((tn_policy_steps *)0)->step) == 8, "tn_policy_steps.step");
 _Static_assert(offsetof(tn_predictor, adapt) == 32 && sizeof(((tn_predictor *)0)->adapt) == 8, "tn_predictor.adapt");
 _Static_assert(sizeof(tn_predictor) >= 48, "tn_predictor");
 _Static_assert(offsetof(tn_predictor, declare) == 24 && sizeof(((tn_predictor *)0)->declare) == 8, "tn_predictor.declare");
@@ -671,6 +721,16 @@ _Static_assert(offsetof(tn_predictor, fit) == 8 && sizeof(((tn_predictor *)0)->f
 _Static_assert(offsetof(tn_predictor, predict) == 16 && sizeof(((tn_predictor *)0)->predict) == 8, "tn_predictor.predict");
 _Static_assert(offsetof(tn_predictor, reset) == 40 && sizeof(((tn_predictor *)0)->reset) == 8, "tn_predictor.reset");
 _Static_assert(offsetof(tn_predictor, size) == 0 && sizeof(((tn_predictor *)0)->size) == 4, "tn_predictor.size");
+_Static_assert(offsetof(tn_preference, describe) == 8 && sizeof(((tn_preference *)0)->describe) == 8, "tn_preference.describe");
+_Static_assert(sizeof(tn_preference) >= 40, "tn_preference");
+_Static_assert(offsetof(tn_preference, draw) == 16 && sizeof(((tn_preference *)0)->draw) == 8, "tn_preference.draw");
+_Static_assert(offsetof(tn_preference, relabel) == 32 && sizeof(((tn_preference *)0)->relabel) == 8, "tn_preference.relabel");
+_Static_assert(offsetof(tn_preference, reward) == 24 && sizeof(((tn_preference *)0)->reward) == 8, "tn_preference.reward");
+_Static_assert(offsetof(tn_preference, size) == 0 && sizeof(((tn_preference *)0)->size) == 4, "tn_preference.size");
+_Static_assert(offsetof(tn_preference_info, conditions) == 4 && sizeof(((tn_preference_info *)0)->conditions) == 4, "tn_preference_info.conditions");
+_Static_assert(sizeof(tn_preference_info) >= 16, "tn_preference_info");
+_Static_assert(offsetof(tn_preference_info, count) == 8 && sizeof(((tn_preference_info *)0)->count) == 8, "tn_preference_info.count");
+_Static_assert(offsetof(tn_preference_info, size) == 0 && sizeof(((tn_preference_info *)0)->size) == 4, "tn_preference_info.size");
 _Static_assert(offsetof(tn_problem, begin) == 48 && sizeof(((tn_problem *)0)->begin) == 8, "tn_problem.begin");
 _Static_assert(sizeof(tn_problem) >= 56, "tn_problem");
 _Static_assert(offsetof(tn_problem, describe) == 8 && sizeof(((tn_problem *)0)->describe) == 8, "tn_problem.describe");
@@ -680,7 +740,7 @@ _Static_assert(offsetof(tn_problem, print) == 40 && sizeof(((tn_problem *)0)->pr
 _Static_assert(offsetof(tn_problem, size) == 0 && sizeof(((tn_problem *)0)->size) == 4, "tn_problem.size");
 _Static_assert(offsetof(tn_problem, start) == 32 && sizeof(((tn_problem *)0)->start) == 8, "tn_problem.start");
 _Static_assert(offsetof(tn_problem_genome, crossover) == 32 && sizeof(((tn_problem_genome *)0)->crossover) == 8, "tn_problem_genome.crossover");
-_Static_assert(sizeof(tn_problem_genome) >= 72, "tn_problem_genome");
+_Static_assert(sizeof(tn_problem_genome) >= 80, "tn_problem_genome");
 _Static_assert(offsetof(tn_problem_genome, evaluate) == 40 && sizeof(((tn_problem_genome *)0)->evaluate) == 8, "tn_problem_genome.evaluate");
 _Static_assert(offsetof(tn_problem_genome, hash) == 48 && sizeof(((tn_problem_genome *)0)->hash) == 8, "tn_problem_genome.hash");
 _Static_assert(offsetof(tn_problem_genome, initial) == 8 && sizeof(((tn_problem_genome *)0)->initial) == 8, "tn_problem_genome.initial");
@@ -688,6 +748,7 @@ _Static_assert(offsetof(tn_problem_genome, mutate) == 24 && sizeof(((tn_problem_
 _Static_assert(offsetof(tn_problem_genome, parse) == 64 && sizeof(((tn_problem_genome *)0)->parse) == 8, "tn_problem_genome.parse");
 _Static_assert(offsetof(tn_problem_genome, print) == 56 && sizeof(((tn_problem_genome *)0)->print) == 8, "tn_problem_genome.print");
 _Static_assert(offsetof(tn_problem_genome, random) == 16 && sizeof(((tn_problem_genome *)0)->random) == 8, "tn_problem_genome.random");
+_Static_assert(offsetof(tn_problem_genome, resample) == 72 && sizeof(((tn_problem_genome *)0)->resample) == 8, "tn_problem_genome.resample");
 _Static_assert(offsetof(tn_problem_genome, size) == 0 && sizeof(((tn_problem_genome *)0)->size) == 4, "tn_problem_genome.size");
 _Static_assert(offsetof(tn_problem_info, constraints) == 16 && sizeof(((tn_problem_info *)0)->constraints) == 8, "tn_problem_info.constraints");
 _Static_assert(sizeof(tn_problem_info) >= 88, "tn_problem_info");
@@ -838,7 +899,7 @@ _Static_assert(offsetof(tn_supernet_table, operations) == 32 && sizeof(((tn_supe
 _Static_assert(offsetof(tn_supernet_table, rows) == 24 && sizeof(((tn_supernet_table *)0)->rows) == 8, "tn_supernet_table.rows");
 _Static_assert(offsetof(tn_supernet_table, size) == 0 && sizeof(((tn_supernet_table *)0)->size) == 4, "tn_supernet_table.size");
 _Static_assert(offsetof(tn_tensor_service, arange) == 88 && sizeof(((tn_tensor_service *)0)->arange) == 8, "tn_tensor_service.arange");
-_Static_assert(sizeof(tn_tensor_service) >= 432, "tn_tensor_service");
+_Static_assert(sizeof(tn_tensor_service) >= 440, "tn_tensor_service");
 _Static_assert(offsetof(tn_tensor_service, bce_with_logits) == 240 && sizeof(((tn_tensor_service *)0)->bce_with_logits) == 8, "tn_tensor_service.bce_with_logits");
 _Static_assert(offsetof(tn_tensor_service, binary) == 120 && sizeof(((tn_tensor_service *)0)->binary) == 8, "tn_tensor_service.binary");
 _Static_assert(offsetof(tn_tensor_service, broadcast_to) == 176 && sizeof(((tn_tensor_service *)0)->broadcast_to) == 8, "tn_tensor_service.broadcast_to");
@@ -864,6 +925,7 @@ _Static_assert(offsetof(tn_tensor_service, keep) == 40 && sizeof(((tn_tensor_ser
 _Static_assert(offsetof(tn_tensor_service, linear) == 224 && sizeof(((tn_tensor_service *)0)->linear) == 8, "tn_tensor_service.linear");
 _Static_assert(offsetof(tn_tensor_service, log_softmax) == 152 && sizeof(((tn_tensor_service *)0)->log_softmax) == 8, "tn_tensor_service.log_softmax");
 _Static_assert(offsetof(tn_tensor_service, matmul) == 216 && sizeof(((tn_tensor_service *)0)->matmul) == 8, "tn_tensor_service.matmul");
+_Static_assert(offsetof(tn_tensor_service, multiply_adds) == 432 && sizeof(((tn_tensor_service *)0)->multiply_adds) == 8, "tn_tensor_service.multiply_adds");
 _Static_assert(offsetof(tn_tensor_service, nearest) == 416 && sizeof(((tn_tensor_service *)0)->nearest) == 8, "tn_tensor_service.nearest");
 _Static_assert(offsetof(tn_tensor_service, nonzero) == 312 && sizeof(((tn_tensor_service *)0)->nonzero) == 8, "tn_tensor_service.nonzero");
 _Static_assert(offsetof(tn_tensor_service, one_hot) == 208 && sizeof(((tn_tensor_service *)0)->one_hot) == 8, "tn_tensor_service.one_hot");

@@ -40,11 +40,57 @@ typedef struct tn_environment {
    * environments that are DAGs with known parents (flow matching, exact evaluation, uniform backward policy).
    * Default: not available. */
   int64_t (*parents)(void *self, const double *state, double *parents, int64_t *actions, int64_t limit);
-  /* A unique number 0 <= id < count of a state of a finite environment; count through `states`. */
+  /* A unique number 0 <= id < count of a state of a finite environment; count through `states`, which is 0
+   * for an instance whose states are too many to be numbered. */
   int64_t (*index)(void *self, const double *state);
   int64_t (*states)(void *self);
   /* Text of a state for people, written to `text` (at most `bytes`). */
   tn_status (*print)(void *self, const double *state, char *text, size_t bytes);
 } tn_environment;
+
+/* Extension "tenon.environment.tokens/1": an object is a string, grown by a letter at its end. Action a <
+ * letters appends letter a; the stop action is `letters`. Policies that read strings need it. */
+#define TN_ENVIRONMENT_TOKENS "tenon.environment.tokens/1"
+typedef struct tn_environment_tokens {
+  uint32_t size;
+  int64_t (*letters)(void *self); /* [main] */
+  int64_t (*length)(void *self);  /* [main] of the longest string */
+  /* [worker] (n, length) letters of n states; 0 behind the end. */
+  void (*tokens)(void *self, const double *states, int64_t n, int64_t *tokens);
+} tn_environment_tokens;
+
+/* Extension "tenon.environment.spectrum/1": how many objects have which objectives, for environments whose
+ * objects are too many to visit but not to count: exact sums over all objects of anything that depends on the
+ * objectives only. */
+#define TN_ENVIRONMENT_SPECTRUM "tenon.environment.spectrum/1"
+typedef struct tn_environment_spectrum {
+  uint32_t size;
+  /* [main] The number of distinct objective vectors, 0 if they are too many; at most `limit` of them to
+   * `objectives` (limit, objectives) and the logarithm of the number of their objects to `log_counts`. */
+  int64_t (*spectrum)(void *self, double *objectives, double *log_counts, int64_t limit);
+} tn_environment_spectrum;
+
+/* Extension "tenon.environment.pool/1": trajectories begin at objects of another environment, which whoever
+ * uses it gives: mutation of known candidates. */
+#define TN_ENVIRONMENT_POOL "tenon.environment.pool/1"
+typedef struct tn_environment_pool {
+  uint32_t size;
+  uint32_t reserved;
+  const tn_component *(*base)(void *self); /* [main] the environment of the objects */
+  /* [main] From now on trajectories begin at one of these n (copied) objects of the base, drawn uniformly. */
+  tn_status (*set)(void *self, const double *objects, int64_t n);
+  /* [worker] The objects of the base (n, its width) that n states stand for. */
+  void (*objects)(void *self, const double *states, int64_t n, double *objects);
+} tn_environment_pool;
+
+static inline tn_status tn_environment_describe(const tn_component *c, tn_environment_info *info) {
+  __builtin_memset(info, 0, sizeof *info);
+  info->size = sizeof *info;
+  info->stop_action = -1;
+  tn_call_stack *stack = tn_enter(c, "describe");
+  tn_status status = ((const tn_environment *)c->vtable)->describe(c->self, info);
+  tn_leave(stack);
+  return status;
+}
 
 #endif

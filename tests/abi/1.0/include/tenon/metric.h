@@ -27,6 +27,9 @@ typedef struct tn_metric_probe {
   const tn_component *data; /* dataset with its part */
   const tn_references *transforms;
   const tn_component *subject; /* predictor, search, solver or environment: by its class's kind */
+  const int64_t *rows;         /* the rows of `data` that are meant; NULL: all */
+  int64_t row_count;
+  const tn_component *preference; /* conditions under which a policy is asked (preference.h) */
 } tn_metric_probe;
 
 typedef struct tn_metric {

@@ -33,7 +33,12 @@ typedef struct tn_optimizer_step {
   double schedule;           /* factor on the optimizer's own learning rate, from the schedule */
   int64_t step;              /* 1 for the first */
   tn_closure *closure;       /* NULL where re-evaluation is impossible */
+  int64_t steps;             /* how many there will be; 0 if nobody knows */
 } tn_optimizer_step;
+/* 0 too where the host is older. */
+static inline int64_t tn_optimizer_steps(const tn_optimizer_step *step) {
+  return step->size >= offsetof(tn_optimizer_step, steps) + sizeof step->steps ? step->steps : 0;
+}
 
 typedef struct tn_optimizer {
   uint32_t size;

@@ -104,6 +104,8 @@ typedef struct tn_problem_genome {
                    const tn_genome *candidate); /* equal for candidates that behave alike; may be NULL */
   tn_status (*print)(void *self, const tn_genome *candidate, char **text); /* tn_alloc'd */
   tn_status (*parse)(void *self, const char *text, tn_genome *candidate);  /* may be NULL */
+  /* The parent with every gene drawn anew with probability `rate`; may be missing: mutate. */
+  tn_status (*resample)(void *self, const tn_genome *parent, double rate, tn_rng *rng, tn_genome *child);
 } tn_problem_genome;
 
 /* Extension "tenon.problem.parts/1" of a genome problem: candidates are made of parts (statements of a

@@ -35,6 +35,16 @@ typedef struct tn_supernet {
   tn_status (*discretise)(void *self, tn_params *params, const char *genotype, bool rescale);
 } tn_supernet;
 
+/* Extension "tenon.architecture/1" of a model that is built from a genotype: an instance for one that only
+ * comes to be in the run (tn_instantiate, set, then tn_declare_component). */
+#define TN_ARCHITECTURE "tenon.architecture/1"
+typedef struct tn_architecture {
+  uint32_t size;
+  /* [main] Before it is declared: the genotype, in the place of what its section says. Copied; refused if it
+   * does not fit. */
+  tn_status (*set)(void *self, const char *genotype);
+} tn_architecture;
+
 /* NULL, with an error, if the model is none. [main] */
 static inline const tn_supernet *tn_supernet_of(const tn_component *model) {
   const tn_supernet *supernet = (const tn_supernet *)tn_extension(model, TN_SUPERNET);
