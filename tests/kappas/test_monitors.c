@@ -49,7 +49,7 @@ Test(monitors, a_certificate_can_fail) {
   tn_pipeline_close(p);
 }
 
-/* H, its parts and the slack, computed again for K = relativistic: the card's formulas with plain numbers. */
+/* H, its parts and the slack, for K = relativistic: the formulas once more, with plain numbers. */
 static double square_root(double y) { return sqrt(1 - y * y); }
 Test(monitors, lyapunov_is_the_formula) {
   const double lambda = 1.5, eps = 1e-2, beta1 = 0.9, beta2 = 0.99, e = 0.1;
