@@ -117,10 +117,12 @@ static tn_status start_writer(tn_pipeline *p, tn_state *state, tn_error *error) 
   w->step = p->steps;
   w->state = state;
   w->done = false;
-  /* Signals are for the thread that runs the steps. */
-  sigset_t all, former;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &former);
+  /* Signals are for the thread that runs the steps, except those of its own faults. */
+  static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+  sigset_t others, former;
+  sigfillset(&others);
+  for (size_t i = 0; i < TN_ARRAY_LENGTH(own); i++) sigdelset(&others, own[i]);
+  pthread_sigmask(SIG_SETMASK, &others, &former);
   const int failed = pthread_create(&w->thread, NULL, write_state, w);
   pthread_sigmask(SIG_SETMASK, &former, NULL);
   w->writing = !failed;
