@@ -39,6 +39,7 @@ static void handle_signals(void) {
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGUSR2, &action, NULL); /* from mpirun, which passes this one on at once */
 }
 
 /* The child: an exit anywhere but here is a plugin's. */
@@ -62,7 +63,8 @@ static bool watch(pid_t child, const tn_box *box, const sigset_t *signals, int *
     struct timespec time = {(time_t)patience, (long)((patience - (double)(time_t)patience) * 1e9)};
     const int number = patience < 0 ? sigwaitinfo(signals, &info) : sigtimedwait(signals, &info, &time);
     /* What the terminal sends, the child gets as well. */
-    if ((number == SIGINT || number == SIGTERM) && info.si_code <= 0) kill(child, number);
+    if ((number == SIGINT || number == SIGTERM || number == SIGUSR2) && info.si_code <= 0)
+      kill(child, number);
     if (late && number < 0) kill(child, SIGKILL); /* it had its time for a backtrace */
     patience = late ? 2 : tn_box_patience(box, now());
     if (late || patience != 0) continue;
@@ -122,6 +124,7 @@ int tn_contain(bool contained, int (*work)(void *context, tn_box *box), void *co
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGUSR1);
+  sigaddset(&signals, SIGUSR2);
   sigprocmask(SIG_BLOCK, &signals, &former);
   fflush(NULL);
   const pid_t parent = getpid(), child = fork();

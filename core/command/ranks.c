@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: MIT
-/* tenon run FILE.ini --ranks N: checks the file once, makes the run directory, and becomes mpirun. */
+/* tenon run FILE.ini --ranks N: checks the file once, makes the run directory, and starts mpirun. */
+#define _DEFAULT_SOURCE /* prctl's header */
 #include "core/command/contained.h"
+#include "core/command/command.h"
 #include "core/command/pipeline_options.h"
 #include "core/config/memory.h"
 #include "core/pipeline/directory.h"
 #include "core/pipeline/places.h"
 #include "core/sweep/script.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* As one process, so that what is wrong is said once. */
@@ -56,6 +62,41 @@ static void set_threads(int64_t ranks) {
   setenv("OMP_NUM_THREADS", threads, 0);
 }
 
+enum { NOT_FOUND = 127 };
+
+static volatile pid_t mpirun;
+
+/* mpirun gives its ranks a second to end after SIGTERM; SIGUSR2 it passes on at once. */
+static void pass_on(int number) {
+  if (mpirun > 0) kill(mpirun, number == SIGINT || number == SIGTERM ? SIGUSR2 : number);
+}
+
+/* Its exit code. In a process group of its own it does not see what the terminal sends. */
+static int run_mpirun(const char *const *words) {
+  struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
+  int status = 0;
+  const pid_t parent = getpid(), child = fork();
+  if (child == 0) {
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    const int in = open("/dev/null", O_RDONLY);
+    if (in >= 0) dup2(in, STDIN_FILENO);
+    if (getppid() == parent) execvp(words[0], (char *const *)(uintptr_t)words);
+    fprintf(stderr, "error: --ranks needs mpirun: %s\n", strerror(errno));
+    _exit(NOT_FOUND);
+  }
+  if (child < 0) {
+    fprintf(stderr, "error: --ranks: %s\n", strerror(errno));
+    return TN_EXIT_FAILED;
+  }
+  mpirun = child;
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGUSR2, &action, NULL);
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : TN_EXIT_FAILED;
+}
+
 int tn_command_ranks(const tn_command_options *o, int argc, char **argv) {
   char directory[4096], program[4096], count[24];
   tn_error error = {0};
@@ -93,9 +134,8 @@ int tn_command_ranks(const tn_command_options *o, int argc, char **argv) {
   set_threads(o->ranks);
   tn_mpirun_environment();
   fflush(NULL);
-  execvp(words[0], (char *const *)(uintptr_t)words);
-  fprintf(stderr, "error: --ranks needs mpirun: %s\n", strerror(errno));
-  if (!o->pipeline.directory) (void)remove(directory);
+  const int ended = run_mpirun(words);
+  if (ended == NOT_FOUND && !o->pipeline.directory) (void)remove(directory);
   free(words);
-  return TN_EXIT_USAGE;
+  return ended == NOT_FOUND ? TN_EXIT_USAGE : ended;
 }

@@ -112,7 +112,6 @@ void tn_mpirun_environment(void) {
   setenv("OMPI_MCA_orte_execute_quiet", "1", 0);
   setenv("OMPI_MCA_rmaps_base_oversubscribe", "1", 0);
   setenv("OMPI_MCA_hwloc_base_binding_policy", "none", 0); /* a rank has threads */
-  setenv("OMPI_MCA_odls_base_sigkill_timeout", "60", 0); /* seconds to finish a step and write a checkpoint */
   if (geteuid() != 0) return;
   setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 0);
   setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 0);
