@@ -109,9 +109,10 @@ static inline tn_status refinement_value(void *context, const double *rates, dou
   return TN_OK;
 }
 
-/* The minimiser of B over eta >= 1e-8, D = 1, with norms in units of `unit`. */
+/* The minimiser of B over eta >= 1e-8, D = 1, with norms in units of `unit`: until an iteration lowers B by
+ * no more than a share of 1e-9, or 2,000 iterations. */
 static inline tn_status refinement_numeric(const double *norms, int64_t count, double unit, double *factors) {
-  enum { MOST = 5000 }; /* iterations */
+  enum { MOST = 2000 };
   const double least = 1e-8;
   double *room = tn_alloc((size_t)(4 * count + 2) * sizeof *room);
   if (!room) return TN_ERROR_MEMORY;
@@ -125,7 +126,11 @@ static inline tn_status refinement_numeric(const double *norms, int64_t count, d
   struct lbfgsb core = {
       .n = count, .memory = 20, .lower = lower, .function = refinement_value, .context = &objective};
   tn_status status = lbfgsb_begin(&core, factors);
-  for (int i = 0; status == TN_OK && i < MOST; i++) status = lbfgsb_iterate(&core, 1e-10);
+  double before = INFINITY;
+  for (int i = 0; status == TN_OK && i < MOST && before - core.value > 1e-9 * core.value; i++) {
+    before = core.value;
+    status = lbfgsb_iterate(&core, 1e-10);
+  }
   if (status >= 0) memcpy(factors, core.x, (size_t)count * sizeof *factors);
   lbfgsb_release(&core);
   tn_free(room);

@@ -262,9 +262,13 @@ static inline bool lbfgsb_inner_system(struct lbfgsb *b) {
   for (int64_t i = 0; i < b->n; i++) {
     if (!lbfgsb_free(b, i)) continue;
     lbfgsb_row(b, i, b->w);
-    for (int64_t j = 0; j < two; j++)
-      for (int64_t k = 0; k < two; k++) n[j * two + k] += b->w[j] * b->w[k] / b->theta;
+    for (int64_t j = 0; j < two; j++) {
+      const double scaled = b->w[j] / b->theta;
+      for (int64_t k = 0; k <= j; k++) n[j * two + k] += scaled * b->w[k];
+    }
   }
+  for (int64_t j = 0; j < two; j++)
+    for (int64_t k = j + 1; k < two; k++) n[j * two + k] = n[k * two + j];
   for (int64_t k = 0; k < two; k++) { /* column k <- e_k - M (column k) */
     for (int64_t j = 0; j < two; j++) b->w[j] = n[j * two + k];
     for (int64_t j = 0; j < two; j++) n[j * two + k] = (j == k) - lbfgsb_dot(b->m + j * two, b->w, two);
