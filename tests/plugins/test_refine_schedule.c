@@ -67,6 +67,23 @@ Test(refine_schedule, norms_are_those_in_front_of_clipping) {
   tn_pipeline_close(p);
 }
 
+/* A batch computed in four parts, as on four processes, has the norms of the whole. */
+Test(refine_schedule, norms_do_not_depend_on_the_parts_of_a_batch) {
+  enum { STEPS = 80 };
+  double whole[2][STEPS];
+  int64_t count;
+  tn_pipeline *p = run("first", "", NULL);
+  for (int32_t n = NORM_L2; n <= NORM_L1; n++) memcpy(whole[n], norms_in(p, n, &count), sizeof whole[n]);
+  tn_pipeline_close(p);
+  p = run("parts", "[parts]\nbase = first\nmicro_batches = 4\n", NULL);
+  for (int32_t n = NORM_L2; n <= NORM_L1; n++) {
+    const double *parts = norms_in(p, n, &count);
+    EXPECT_INT(count, STEPS);
+    for (int t = 0; t < STEPS; t++) EXPECT_NEAR(parts[t], whole[n][t], 1e-9 * whole[n][t]);
+  }
+  tn_pipeline_close(p);
+}
+
 Test(refine_schedule, file_holds_what_was_recorded) {
   char directory[] = "/tmp/tenon-refine-run-XXXXXX", path[256], line[256];
   cr_assert(mkdtemp(directory));
