@@ -5,8 +5,8 @@
 #define TENON_PLUGINS_FLOW_TRAINER_H
 
 #include "pass.h"
-#include "plugins/environments/rollout.h"
-#include <tenon/gradient.h>
+#include "plugins/environments/rollout_pack.h"
+#include "update.h"
 #include <tenon/optimizer.h>
 #include <tenon/schedule.h>
 
@@ -65,28 +65,19 @@ static inline tn_status flow_begin(struct flow_trainer *t) {
   if (tn_failed() || !t->all || !t->gradients) return TN_ERROR_MEMORY;
   tn_status status = tn_optimizer_begin(t->optimizer, t->policy);
   if (status >= 0 && t->own) status = tn_optimizer_begin(t->z, t->own);
-  for (uint32_t g = 0; status >= 0 && g < t->gradient->count; g++)
-    status = tn_gradient_begin(t->gradient->items[g], t->all);
-  return status;
+  return status < 0 ? status : update_begin_gradient(t->gradient, t->all);
 }
 
 static inline tn_status flow_update(const struct flow_trainer *t, double loss, double factor,
                                     const tn_progress *progress) {
-  const tn_gradient_call call = {.size = sizeof call,
-                                 .count = 1,
-                                 .params = t->all,
-                                 .gradients = &t->gradients,
-                                 .losses = &loss,
-                                 .progress = *progress};
-  tn_status status = TN_OK;
-  for (uint32_t g = 0; status >= 0 && g < t->gradient->count; g++)
-    status = tn_gradient_apply(t->gradient->items[g], &call);
+  tn_status status = update_gradient(t->gradient, t->all, t->gradients, loss, progress);
   tn_optimizer_step step = {.size = sizeof step,
                             .params = t->policy,
                             .gradient = t->policy_gradient,
                             .loss = loss,
                             .schedule = factor,
-                            .step = progress->step + 1};
+                            .step = progress->step + 1,
+                            .steps = progress->steps};
   if (status >= 0) status = tn_optimizer_update(t->optimizer, &step);
   step.params = t->own;
   step.gradient = t->own_gradient;
@@ -114,12 +105,8 @@ static inline tn_status flow_step(const struct flow_trainer *t, const struct rol
   const double factor = t->schedule ? tn_schedule_factor(t->schedule, progress) : 1;
   figures->loss = tn_item(value);
   figures->lr = tn_optimizer_learning_rate(t->optimizer, factor);
-  if (!isfinite(figures->loss))
-    return tn_fail(
-        TN_ERROR_DIVERGED,
-        "the loss became %g in step %lld (learning rate %g): try a smaller one, or gradient.clip_norm",
-        figures->loss, (long long)progress->step + 1, figures->lr);
-  status = tn_grad_params(value, t->all, t->gradients);
+  status = update_check_loss(figures->loss, progress->step, figures->lr);
+  if (status >= 0) status = tn_grad_params(value, t->all, t->gradients);
   figures->norm = status >= 0 && norm ? tn_params_norm(t->gradients) : NAN;
   return status < 0 ? status : flow_update(t, figures->loss, factor, progress);
 }

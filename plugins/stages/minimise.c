@@ -10,9 +10,8 @@
  * event's figures are the stage's results. The final point is published as text `best`, like that of
  * stage.solve, and as parameters `point`. */
 #include "pass.h"
+#include "update.h"
 #include "text.h"
-#include <tenon/gradient.h>
-#include <tenon/observer.h>
 #include <tenon/optimizer.h>
 #include <tenon/problem.h>
 #include <tenon/schedule.h>
@@ -74,11 +73,8 @@ static tn_status minimise_check(void *self) {
     if (!tn_metric_probes(stage->metrics.items[m]))
       return tn_fail(TN_ERROR_INVALID, "'%s' reads the fields of batches; there are none here",
                      stage->metrics.items[m]->name);
-  for (uint32_t o = 0; o < stage->observers.count; o++)
-    if (!tn_observer_watches(stage->observers.items[o]))
-      return tn_fail(TN_ERROR_INVALID, "'%s' sees events only: it belongs into [pipeline] observers",
-                     stage->observers.items[o]->name);
-  return declare_metrics(&stage->metrics);
+  const tn_status seen = update_check_observers(&stage->observers);
+  return seen < 0 ? seen : declare_metrics(&stage->metrics);
 }
 
 static void minimise_release(struct minimise *stage) {
@@ -159,8 +155,7 @@ static tn_status minimise_begin(void *self) {
   if (status < 0) return status;
   write_point(stage->x, stage->point);
   status = tn_optimizer_begin(stage->optimizer, stage->point);
-  for (uint32_t g = 0; status >= 0 && g < stage->gradient.count; g++)
-    status = tn_gradient_begin(stage->gradient.items[g], stage->point);
+  if (status >= 0) status = update_begin_gradient(&stage->gradient, stage->point);
   for (uint32_t m = 0; m < stage->metrics.count; m++) tn_metric_reset(stage->metrics.items[m]);
   return status;
 }
@@ -222,31 +217,6 @@ static tn_status report(struct minimise *stage, double lr, double gradient_norm,
   return TN_OK;
 }
 
-static tn_status observe(const struct minimise *stage, const tn_params *gradient) {
-  tn_observation observation = {.size = sizeof observation,
-                                .params = stage->point,
-                                .gradient = gradient,
-                                .optimizer = stage->optimizer};
-  tn_status status = TN_OK;
-  minimise_progress((void *)(uintptr_t)stage, &observation.progress);
-  for (uint32_t o = 0; status >= 0 && o < stage->observers.count; o++)
-    status = tn_observer_observe(stage->observers.items[o], &observation);
-  return status;
-}
-
-static tn_status transform_gradient(struct minimise *stage, double loss, const tn_progress *progress) {
-  const tn_gradient_call call = {.size = sizeof call,
-                                 .count = 1,
-                                 .params = stage->point,
-                                 .gradients = &stage->gradients,
-                                 .losses = &loss,
-                                 .progress = *progress};
-  tn_status status = TN_OK;
-  for (uint32_t g = 0; status >= 0 && g < stage->gradient.count; g++)
-    status = tn_gradient_apply(stage->gradient.items[g], &call);
-  return status;
-}
-
 static tn_status minimise_step(void *self) {
   struct minimise *stage = self;
   struct objective objective = {.closure = {sizeof objective.closure, 1, objective_evaluate, NULL, NULL},
@@ -265,8 +235,10 @@ static tn_status minimise_step(void *self) {
                    norm, (long long)stage->step + 1, lr);
   stage->best = fmin(stage->best, value);
   if (stage->step == 0) status = report(stage, lr, norm, false);
-  if (status >= 0) status = observe(stage, stage->gradients);
-  if (status >= 0) status = transform_gradient(stage, value, &progress);
+  if (status >= 0)
+    status = update_observe(&stage->observers, stage->point, stage->gradients, stage->optimizer, &progress);
+  if (status >= 0)
+    status = update_gradient(&stage->gradient, stage->point, stage->gradients, value, &progress);
   if (status < 0) return status;
   const tn_optimizer_step step = {.size = sizeof step,
                                   .params = stage->point,
@@ -284,7 +256,7 @@ static tn_status minimise_step(void *self) {
   minimise_progress(stage, &progress);
   if (stage->schedule && tn_schedule_observes(stage->schedule))
     tn_schedule_observe(stage->schedule, &progress, value, norm);
-  if (last) status = observe(stage, NULL);
+  if (last) status = update_observe(&stage->observers, stage->point, NULL, stage->optimizer, &progress);
   if (status >= 0 && (last || stage->step % every == 0)) status = report(stage, lr, norm, last);
   return status < 0 ? status : last ? TN_DONE : TN_OK;
 }

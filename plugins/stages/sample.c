@@ -199,12 +199,8 @@ static tn_status sample_end(void *self) {
   figures_start(&figures);
   const bool recording = tn_record(false);
   tn_status status = TN_OK;
-  for (uint32_t m = 0; status >= 0 && m < stage->metrics.count; m++) {
-    const tn_component *metric = stage->metrics.items[m];
-    if (tn_metric_accumulates(metric)) status = tn_metric_values(metric, &figures.sink);
-    if (status >= 0 && tn_metric_probes(metric)) status = tn_metric_measure(metric, &probe, &figures.sink);
-    if (status >= 0) status = tn_metric_report(metric);
-  }
+  for (uint32_t m = 0; status >= 0 && m < stage->metrics.count; m++)
+    status = figures_measure(&figures, stage->metrics.items[m], &probe);
   tn_record(recording);
   for (uint32_t i = 0; status >= 0 && i < figures.count; i++)
     tn_emit_result(figures.values[i].name, figures.values[i].value);

@@ -13,8 +13,8 @@
  * random numbers of its own. Sums over parts add neighbours first, so a number of ranks that leaves each 2^k
  * parts gives the same bits as any other. Metrics see the parts in their order, on every rank.
  *
- * With `ema`, or an optimizer that
- * names its own final parameters, those are what is validated, and what the model keeps at the end.
+ * With `ema`, or an optimizer that names its own final parameters, those are what is validated, and what the
+ * model keeps at the end.
  *
  * `observers` see the parameters and their gradient in front of every update. Metrics that probe models do so
  * whenever an event is emitted, and once in front of the first step.
@@ -22,60 +22,9 @@
  * Step events carry `loss` (mean since the last event), `lr`, `gradient_norm` (before gradient transforms),
  * the metrics over the training batches since the last event, and, when it was validated, `validation_loss`
  * and the metrics as `validation_NAME`. The last event's figures are the stage's results. */
-#include "pass.h"
-#include "share.h"
-#include <tenon/gradient.h>
-#include <tenon/observer.h>
-#include <tenon/optimizer.h>
-#include <tenon/sampler.h>
-#include <tenon/schedule.h>
-#include <tenon/weighting.h>
+#include "supervised_parts.h"
+#include "update.h"
 
-/* A component whose parameters are trained, and where they are in the joined set. */
-struct block {
-  const tn_component *component;
-  tn_params *live;
-  uint32_t first, count;
-};
-
-enum { LEVELS = 32 };
-/* A batch in parts. What parts add up to beside the gradient is a row of numbers: the loss, and for each
- * entry of the model's set its weight (0: not reported) and its new running statistic. */
-struct parts {
-  int64_t mine;                /* how many of them this rank computes */
-  tn_params *gradient[LEVELS]; /* sums of 2^level parts that wait for their neighbour */
-  double *row[LEVELS];
-  double *sum;            /* (width) */
-  int64_t width, *offset; /* offset: of an entry's statistic in a row, behind its weight */
-  struct packed *outputs; /* (micro_batches) of the model; those of other ranks' parts only in passing */
-};
-
-struct supervised {
-  const tn_component *data, *validation, *model, *loss, *optimizer, *schedule, *weighting, *sampler;
-  tn_references transforms, gradient, metrics, observers;
-  bool restart;
-  tn_count batch;
-  double epochs, ema;
-  int64_t steps, evaluate_every, log_every, evaluation_batch, micro_batches;
-
-  int64_t rows, size, batches; /* of the training data; rows a batch; batches an epoch */
-  int64_t planned;             /* steps */
-  int64_t *index;              /* (size) */
-  int64_t *evaluation_index;   /* (evaluation_batch) */
-  struct block *blocks;        /* model, loss, transforms; those without parameters are left out */
-  uint32_t block_count;
-  tn_params *all, *joined; /* what is trained; joined: the same if it is ours to release, else NULL */
-  tn_params *gradients;    /* like all */
-  tn_params *average;      /* with ema */
-  tn_tensor **tensors;     /* scratch: one an entry of all */
-  const tn_params **transform_params; /* scratch: one a transform */
-  tn_buffer_update *updates;          /* one an entry of the model's set */
-  struct parts parts;                 /* with micro_batches */
-  struct packed shared;               /* outputs of another rank's validation batch */
-
-  int64_t step, epoch, batch_of_epoch; /* finished ones */
-  double loss_sum, loss_steps;         /* since the last event */
-};
 static const tn_param supervised_params[] = {
     TN_REFERENCE(struct supervised, data, TN_PARAM_REQUIRED, TN_DATASET, NULL, "training data"),
     TN_REFERENCE(struct supervised, validation, 0, TN_DATASET, NULL,
@@ -113,64 +62,6 @@ static const tn_param supervised_params[] = {
             "begin with the parameters as they were at first, whatever trained them since"),
 };
 
-/* 0: they cannot be spread. */
-static int64_t parts_of_rank(const struct supervised *stage) {
-  const int64_t each = stage->micro_batches / tn_ranks();
-  const bool even = each * tn_ranks() == stage->micro_batches;
-  return tn_ranks() == 1 || (even && (each & (each - 1)) == 0) ? each : 0;
-}
-
-static tn_status supervised_check(void *self) {
-  const struct supervised *stage = self;
-  if (stage->steps > 0 && stage->epochs > 0)
-    return tn_fail(TN_ERROR_INVALID, "give steps or epochs, not both");
-  if (stage->weighting && !tn_loss_has_per_sample(stage->loss))
-    return tn_fail(TN_ERROR_INVALID, "'%s' gives no loss a sample, which weighting needs", stage->loss->name);
-  const tn_sampler *sampler = stage->sampler->vtable;
-  if (stage->micro_batches > 1 && stage->weighting)
-    return tn_fail(TN_ERROR_INVALID, "micro_batches and weighting: '%s' needs the whole batch",
-                   stage->weighting->name);
-  if (stage->micro_batches > 1 && TN_HAS(sampler, tn_sampler, feedback))
-    return tn_fail(TN_ERROR_INVALID, "micro_batches and '%s': it learns from losses of the whole batch",
-                   stage->sampler->name);
-  if (parts_of_rank(stage) == 0)
-    return tn_fail(TN_ERROR_INVALID, "micro_batches = %lld on %d ranks: expected 1, 2, 4, 8 ... times %d",
-                   (long long)stage->micro_batches, (int)tn_ranks(), (int)tn_ranks());
-  for (uint32_t o = 0; o < stage->observers.count; o++)
-    if (!tn_observer_watches(stage->observers.items[o]))
-      return tn_fail(TN_ERROR_INVALID, "'%s' sees events only: it belongs into [pipeline] observers",
-                     stage->observers.items[o]->name);
-  const tn_component *const sets[] = {stage->data, stage->validation};
-  tn_status status = TN_OK;
-  for (size_t i = 0; status >= 0 && i < TN_ARRAY_LENGTH(sets); i++) {
-    if (!sets[i]) continue;
-    tn_spec *own;
-    const tn_spec *fields;
-    status = pass_declare_data(sets[i], &stage->transforms, &own, &fields);
-    if (status >= 0) status = tn_declare_component(stage->model, fields, &fields);
-    if (status >= 0) status = tn_declare_component(stage->loss, fields, NULL);
-    if (status >= 0) status = pass_declare_metrics(&stage->metrics, fields);
-    tn_spec_release(own);
-  }
-  return status;
-}
-
-/* ---- parameters ---- */
-
-static void parts_release(struct supervised *stage) {
-  struct parts *parts = &stage->parts;
-  for (int level = 0; level < LEVELS; level++) {
-    tn_params_release(parts->gradient[level]);
-    tn_free(parts->row[level]);
-  }
-  for (int64_t part = 0; parts->outputs && part < stage->micro_batches; part++)
-    packed_free(&parts->outputs[part]);
-  tn_free(parts->outputs);
-  tn_free(parts->sum);
-  tn_free(parts->offset);
-  *parts = (struct parts){0};
-}
-
 static void supervised_release(struct supervised *stage) {
   parts_release(stage);
   packed_free(&stage->shared);
@@ -192,400 +83,35 @@ static void supervised_release(struct supervised *stage) {
   stage->block_count = 0;
 }
 
-static void add_block(struct supervised *stage, const tn_component *component, tn_params *live) {
-  const struct block *last = stage->block_count > 0 ? &stage->blocks[stage->block_count - 1] : NULL;
-  stage->blocks[stage->block_count++] =
-      (struct block){component, live, last ? last->first + last->count : 0, tn_params_count(live)};
-}
-
-/* Everything that is trained as it was at first. */
-static tn_status restart(const struct supervised *stage) {
-  tn_status status = tn_initialise(stage->model);
-  if (status >= 0 && pass_parameters(stage->loss)) status = tn_initialise(stage->loss);
-  for (uint32_t t = 0; status >= 0 && t < stage->transforms.count; t++)
-    if (pass_parameters(stage->transforms.items[t])) status = tn_initialise(stage->transforms.items[t]);
-  return status;
-}
-
-/* Puts together what is trained. */
-static tn_status collect_parameters(struct supervised *stage) {
-  const uint32_t most = 2 + stage->transforms.count;
-  stage->blocks = tn_alloc(most * sizeof *stage->blocks);
-  tn_params **sets = tn_alloc(most * sizeof *sets);
-  tn_params *model = tn_parameters(stage->model);
-  tn_status status = stage->blocks && sets && model ? TN_OK : TN_ERROR_MEMORY;
-  if (status == TN_OK) {
-    add_block(stage, stage->model, model);
-    tn_params *live = pass_parameters(stage->loss);
-    if (live) add_block(stage, stage->loss, live);
-    for (uint32_t t = 0; t < stage->transforms.count; t++) {
-      live = pass_parameters(stage->transforms.items[t]);
-      if (live) add_block(stage, stage->transforms.items[t], live);
-    }
-    for (uint32_t b = 0; b < stage->block_count; b++) sets[b] = stage->blocks[b].live;
-    if (stage->block_count > 1) stage->joined = tn_params_join(sets, stage->block_count);
-    stage->all = stage->block_count > 1 ? stage->joined : model;
-    if (!stage->all) status = TN_ERROR_MEMORY;
-  }
-  tn_free(sets);
-  if (status < 0) return status;
-  if (tn_params_numel(stage->all) == 0)
-    return tn_fail(TN_ERROR_INVALID, "'%s' has no parameters to train", stage->model->name);
-  stage->gradients = tn_params_like(stage->all);
-  stage->tensors = tn_alloc((tn_params_count(stage->all) + 1) * sizeof *stage->tensors);
-  stage->transform_params = tn_alloc((stage->transforms.count + 1) * sizeof *stage->transform_params);
-  stage->updates = tn_alloc((tn_params_count(model) + 1) * sizeof *stage->updates);
-  if (stage->ema > 0) stage->average = tn_params_clone(stage->all);
-  const bool made = stage->gradients && stage->tensors && stage->transform_params && stage->updates;
-  return made && (stage->average || stage->ema == 0) ? TN_OK : TN_ERROR_MEMORY;
-}
-
-static tn_status parts_prepare(struct supervised *stage) {
-  struct parts *parts = &stage->parts;
-  const tn_params *model = stage->blocks[0].live;
-  const uint32_t entries = tn_params_count(model);
-  parts->mine = parts_of_rank(stage);
-  if (stage->micro_batches == 1) return TN_OK;
-  parts->offset = tn_alloc((entries + 1) * sizeof *parts->offset);
-  parts->outputs = tn_alloc((size_t)stage->micro_batches * sizeof *parts->outputs);
-  if (!parts->offset || !parts->outputs) return TN_ERROR_MEMORY;
-  memset(parts->outputs, 0, (size_t)stage->micro_batches * sizeof *parts->outputs);
-  parts->width = 1;
-  for (uint32_t i = 0; i < entries; i++) {
-    tn_param_entry entry;
-    tn_params_entry(model, i, &entry);
-    parts->offset[i] = parts->width + 1;
-    if (entry.group == TN_BUFFER) parts->width += 1 + tn_numel(entry.tensor);
-  }
-  parts->sum = tn_alloc((size_t)parts->width * sizeof *parts->sum);
-  bool made = parts->sum != NULL;
-  for (int level = 0; made && ((int64_t)1 << level) < parts->mine; level++) {
-    parts->gradient[level] = tn_params_like(stage->all);
-    parts->row[level] = tn_alloc((size_t)parts->width * sizeof *parts->sum);
-    made = parts->gradient[level] && parts->row[level];
-  }
-  return made ? TN_OK : TN_ERROR_MEMORY;
-}
-
-/* The part of `params` (laid out as `all`) that belongs to `component`; NULL if it has none. */
-static const tn_params *parameters_of(const struct supervised *stage, const tn_params *params,
-                                      const tn_component *component) {
-  for (uint32_t b = 0; b < stage->block_count; b++) {
-    const struct block *block = &stage->blocks[b];
-    if (block->component != component) continue;
-    if (stage->block_count == 1) return params;
-    for (uint32_t i = 0; i < block->count; i++) stage->tensors[i] = tn_param_tensor(params, block->first + i);
-    return tn_params_from_tensors(block->live, stage->tensors);
-  }
-  return NULL;
-}
-
-static void overwrite(tn_tensor *to, const tn_tensor *from) {
-  memcpy(tn_data(to), tn_data(from), (size_t)tn_numel(to) * (to->dl.dtype.bits / 8));
-}
-
-static tn_status commit_buffers(const struct supervised *stage, uint32_t count) {
-  for (uint32_t u = 0; u < count; u++) {
-    const tn_tensor *value = stage->updates[u].value;
-    tn_tensor *buffer = tn_param_tensor(stage->blocks[0].live, stage->updates[u].index);
-    if (tn_poisoned(value)) return tn_outcome();
-    if (value->dtype != buffer->dtype || tn_numel(value) != tn_numel(buffer))
-      return tn_fail(TN_ERROR_SHAPE, "'%s' reports a running statistic of another shape", stage->model->name);
-    overwrite(buffer, value);
-  }
-  return TN_OK;
-}
-
-/* average <- ema average + (1 - ema) w; running statistics are taken as they are. */
-static tn_status update_average(const struct supervised *stage) {
-  if (!stage->average) return TN_OK;
-  for (uint32_t i = 0; i < tn_params_count(stage->all); i++) {
-    tn_param_entry from, to;
-    tn_params_entry(stage->all, i, &from);
-    tn_params_entry(stage->average, i, &to);
-    if (from.group == TN_BUFFER) overwrite(to.tensor, from.tensor);
-  }
-  return tn_params_lerp(stage->average, stage->all, 1 - stage->ema);
-}
-
-/* The parameters to validate and to keep; *own is to be released (NULL: nothing is). */
-static const tn_params *final_parameters(const struct supervised *stage, tn_params **own) {
-  *own = NULL;
-  if (stage->average) return stage->average;
-  if (!tn_optimizer_has_final(stage->optimizer)) return stage->all;
-  *own = tn_params_clone(stage->all);
-  if (!*own || tn_optimizer_final(stage->optimizer, stage->all, *own) < 0) return NULL;
-  return *own;
-}
-
-/* ---- the objective on one batch ---- */
-
-/* One evaluation of it at some parameters. */
-struct evaluation {
-  const tn_params *model_params, *loss_params;
-  tn_fields *inputs, *outputs; /* of the model */
-  tn_fields *fields;           /* both */
-  tn_tensor *per_sample;       /* (n) losses; NULL if nobody asked */
-  tn_rng rng;                  /* of the loss */
-  tn_loss_call call;           /* what the loss was called with */
-};
-
-/* What the closure given to the optimizer knows. */
-struct objective {
-  tn_closure closure; /* first: the closure is the objective */
-  struct supervised *stage;
-  tn_progress progress;
-  const tn_fields *rows; /* as the data set gave them */
-  const int64_t *index;
-  int64_t count;           /* rows of the batch */
-  int64_t part;            /* of the batch; 0 if it is whole */
-  struct evaluation probe; /* the last evaluation through closure.apply */
-};
-
-/* The model's inputs. */
-static tn_status prepare(struct objective *o, struct evaluation *e, const tn_params *params) {
-  struct supervised *stage = o->stage;
-  *e = (struct evaluation){.inputs = tn_fields_new(), .outputs = tn_fields_new()};
-  for (uint32_t t = 0; t < stage->transforms.count; t++)
-    stage->transform_params[t] = parameters_of(stage, params, stage->transforms.items[t]);
-  e->model_params = parameters_of(stage, params, stage->model);
-  e->loss_params = parameters_of(stage, params, stage->loss);
-  tn_fields_merge(e->inputs, o->rows);
-  return pass_transform_part(&stage->transforms, stage->transform_params, e->inputs, o->index, &o->progress,
-                             o->part);
-}
-
-static tn_status forward(struct objective *o, struct evaluation *e, const tn_params *params,
-                         tn_buffer_update *updates, uint32_t *update_count) {
-  const tn_status status = prepare(o, e, params);
-  if (status < 0) return status;
-  return pass_model_part(o->stage->model, e->model_params, e->inputs, e->outputs, &o->progress, o->part,
-                         updates, update_count);
-}
-
-/* What the loss is called with. */
-static void call_loss(struct objective *o, struct evaluation *e, const tn_fields *outputs) {
-  const struct supervised *stage = o->stage;
-  e->fields = pass_merge(e->inputs, outputs);
-  e->rng = pass_rng(stage->loss, &o->progress, o->part);
-  e->call = (tn_loss_call){.size = sizeof e->call,
-                           .params = e->loss_params,
-                           .fields = e->fields,
-                           .progress = o->progress,
-                           .rng = &e->rng,
-                           .model = stage->model,
-                           .model_params = e->model_params,
-                           .batch = e->inputs};
-}
-
-/* The loss as a function of the model's outputs. */
-static tn_tensor *loss_of(struct objective *o, struct evaluation *e, const tn_fields *outputs) {
-  const struct supervised *stage = o->stage;
-  call_loss(o, e, outputs);
+static tn_status supervised_check(void *self) {
+  const struct supervised *stage = self;
+  if (stage->steps > 0 && stage->epochs > 0)
+    return tn_fail(TN_ERROR_INVALID, "give steps or epochs, not both");
+  if (stage->weighting && !tn_loss_has_per_sample(stage->loss))
+    return tn_fail(TN_ERROR_INVALID, "'%s' gives no loss a sample, which weighting needs", stage->loss->name);
   const tn_sampler *sampler = stage->sampler->vtable;
-  const bool feedback = TN_HAS(sampler, tn_sampler, feedback) && tn_loss_has_per_sample(stage->loss);
-  if (o->progress.mode == TN_EVALUATE || (!stage->weighting && !feedback))
-    return tn_loss_value(stage->loss, &e->call);
-  e->per_sample = tn_loss_per_sample(stage->loss, &e->call);
-  if (!stage->weighting) return tn_mean(e->per_sample);
-  const tn_weighting_call weighting = {.size = sizeof weighting,
-                                       .fields = e->fields,
-                                       .losses = e->per_sample,
-                                       .index = o->index,
-                                       .progress = o->progress};
-  return tn_weighting_combine(stage->weighting, &weighting);
-}
-
-static tn_status objective_evaluate(tn_closure *closure, const tn_params *params, tn_params *gradient,
-                                    double *loss) {
-  struct objective *o = (struct objective *)closure;
-  struct evaluation e;
-  closure->evaluations++;
-  tn_scope_open();
-  const bool recording = tn_record(gradient != NULL);
-  tn_status status = forward(o, &e, params, NULL, NULL);
-  if (status >= 0) {
-    tn_tensor *value = loss_of(o, &e, e.outputs);
-    status = tn_outcome();
-    if (status >= 0) *loss = tn_item(value);
-    if (status >= 0 && gradient) status = tn_grad_params(value, params, gradient);
-  }
-  tn_record(recording);
-  tn_scope_close();
-  return status;
-}
-
-static tn_status objective_apply(tn_closure *closure, const tn_params *params, tn_fields *outputs) {
-  struct objective *o = (struct objective *)closure;
-  closure->evaluations++;
-  const bool recording = tn_record(true);
-  const tn_status status = forward(o, &o->probe, params, NULL, NULL);
-  tn_record(recording);
-  if (status >= 0) tn_fields_merge(outputs, o->probe.outputs);
-  return status;
-}
-
-static tn_tensor *objective_loss(tn_closure *closure, const tn_fields *outputs) {
-  struct objective *o = (struct objective *)closure;
-  const bool recording = tn_record(true);
-  tn_tensor *loss = loss_of(o, &o->probe, outputs);
-  tn_record(recording);
-  return loss;
-}
-
-/* ---- the objective on a batch in parts ---- */
-
-/* The objective on one part, its rows read; `count` 0: it has none, and nothing is read. */
-static tn_status part_of(const struct objective *batch, int64_t part, struct objective *o, int64_t *count) {
-  const struct supervised *stage = batch->stage;
-  const int64_t first = batch->count * part / stage->micro_batches;
-  *count = batch->count * (part + 1) / stage->micro_batches - first;
-  tn_fields *rows = tn_fields_new();
-  *o = (struct objective){.stage = batch->stage,
-                          .progress = batch->progress,
-                          .rows = rows,
-                          .index = batch->index + first,
-                          .count = batch->count,
-                          .part = part};
-  return *count > 0 ? tn_dataset_read(stage->data, o->index, *count, rows) : TN_OK;
-}
-
-/* Shows every part with the model's outputs to the metrics, or to the loss's after_step. */
-static tn_status show_parts(const struct objective *batch, bool to_loss) {
-  struct supervised *stage = batch->stage;
-  tn_status status = TN_OK;
-  for (int64_t part = 0; status >= 0 && part < stage->micro_batches; part++) {
-    struct packed *outputs = &stage->parts.outputs[part];
-    struct objective o;
-    struct evaluation e;
-    int64_t count;
-    double unused;
-    tn_scope_open();
-    status = part_of(batch, part, &o, &count);
-    if (status >= 0 && count > 0) {
-      status = prepare(&o, &e, stage->all);
-      if (status >= 0) status = packed_share(outputs, (int32_t)(part / stage->parts.mine));
-      if (status >= 0) {
-        packed_read(outputs, e.outputs, &unused);
-        call_loss(&o, &e, e.outputs);
-        status = to_loss ? tn_loss_after_step(stage->loss, &e.call)
-                         : pass_update_metrics(&stage->metrics, e.fields);
-      }
-    }
-    if (part / stage->parts.mine != tn_rank()) packed_free(outputs);
-    tn_scope_close();
+  if (stage->micro_batches > 1 && stage->weighting)
+    return tn_fail(TN_ERROR_INVALID, "micro_batches and weighting: '%s' needs the whole batch",
+                   stage->weighting->name);
+  if (stage->micro_batches > 1 && TN_HAS(sampler, tn_sampler, feedback))
+    return tn_fail(TN_ERROR_INVALID, "micro_batches and '%s': it learns from losses of the whole batch",
+                   stage->sampler->name);
+  if (parts_of_rank(stage) == 0)
+    return tn_fail(TN_ERROR_INVALID, "micro_batches = %lld on %d ranks: expected 1, 2, 4, 8 ... times %d",
+                   (long long)stage->micro_batches, (int)tn_ranks(), (int)tn_ranks());
+  const tn_component *const sets[] = {stage->data, stage->validation};
+  tn_status status = update_check_observers(&stage->observers);
+  for (size_t i = 0; status >= 0 && i < TN_ARRAY_LENGTH(sets); i++) {
+    if (!sets[i]) continue;
+    tn_spec *own;
+    const tn_spec *fields;
+    status = pass_declare_data(sets[i], &stage->transforms, &own, &fields);
+    if (status >= 0) status = tn_declare_component(stage->model, fields, &fields);
+    if (status >= 0) status = tn_declare_component(stage->loss, fields, NULL);
+    if (status >= 0) status = pass_declare_metrics(&stage->metrics, fields);
+    tn_spec_release(own);
   }
   return status;
-}
-
-/* Adds the part's new running statistics to a row. */
-static tn_status add_statistics(const struct supervised *stage, uint32_t count, double weight, double *row) {
-  for (uint32_t u = 0; u < count; u++) {
-    tn_param_entry entry;
-    tn_params_entry(stage->blocks[0].live, stage->updates[u].index, &entry);
-    const tn_tensor *value = tn_cast(stage->updates[u].value, TN_F64);
-    if (tn_poisoned(value)) return tn_outcome();
-    if (entry.group != TN_BUFFER || tn_numel(value) != tn_numel(entry.tensor))
-      return tn_fail(TN_ERROR_SHAPE, "'%s' reports a running statistic of another shape", stage->model->name);
-    double *at = row + stage->parts.offset[stage->updates[u].index];
-    at[-1] = weight;
-    for (int64_t i = 0; i < tn_numel(value); i++) at[i] = weight * tn_f64(value)[i];
-  }
-  return TN_OK;
-}
-
-/* One part's share of the gradient (NULL: none is wanted) and of the row. `outputs`: gets the model's; NULL:
- * nobody wants them, nor running statistics. */
-static tn_status evaluate_part(const struct objective *batch, int64_t part, const tn_params *params,
-                               tn_params *gradient, double *row, int64_t width, struct packed *outputs) {
-  struct supervised *stage = batch->stage;
-  struct objective o;
-  struct evaluation e;
-  int64_t count;
-  uint32_t updates = 0;
-  memset(row, 0, (size_t)width * sizeof *row);
-  tn_status status = part_of(batch, part, &o, &count);
-  if (status >= 0 && count == 0) return gradient ? tn_params_fill(gradient, 0) : TN_OK;
-  const double weight = (double)count / (double)batch->count;
-  if (status >= 0) status = forward(&o, &e, params, outputs ? stage->updates : NULL, &updates);
-  if (status < 0) return status;
-  tn_tensor *value = loss_of(&o, &e, e.outputs);
-  if (tn_failed()) return tn_outcome();
-  row[0] = weight * tn_item(value);
-  if (gradient) status = tn_grad_params(value, params, gradient);
-  if (status >= 0 && gradient) status = tn_params_scale(gradient, weight);
-  if (status < 0 || !outputs) return status;
-  const bool recording = tn_record(false);
-  status = add_statistics(stage, updates, weight, row);
-  const tn_loss *loss = stage->loss->vtable;
-  const bool shown = stage->metrics.count > 0 || TN_HAS(loss, tn_loss, after_step);
-  if (status >= 0 && shown) status = packed_write(outputs, e.outputs, 0);
-  tn_record(recording);
-  return status;
-}
-
-/* Adds what waits on this level to the sum. */
-static tn_status add_level(const struct parts *parts, int level, tn_params *gradient, double *row,
-                           int64_t width) {
-  for (int64_t i = 0; i < width; i++) row[i] += parts->row[level][i];
-  return gradient ? tn_params_axpy(gradient, 1, parts->gradient[level]) : TN_OK;
-}
-
-/* The sum over all parts, on every rank. Bit l of the number of a part says whether a sum of 2^l parts before
- * it waits: with the last part they all come together, before it those that it completes. */
-static tn_status evaluate_parts(const struct objective *batch, const tn_params *params, tn_params *gradient,
-                                double *row, int64_t width, struct packed *outputs) {
-  const struct supervised *stage = batch->stage;
-  const struct parts *parts = &stage->parts;
-  const int64_t first = tn_rank() * parts->mine;
-  tn_status status = TN_OK;
-  for (int64_t i = 0; status >= 0 && i < parts->mine; i++) {
-    tn_scope_open();
-    status =
-        evaluate_part(batch, first + i, params, gradient, row, width, outputs ? &outputs[first + i] : NULL);
-    tn_scope_close();
-    const bool last = i + 1 == parts->mine;
-    int level = 0;
-    for (; status >= 0 && i >> level && (last || i >> level & 1); level++)
-      if (i >> level & 1) status = add_level(parts, level, gradient, row, width);
-    if (status < 0 || last) continue;
-    memcpy(parts->row[level], row, (size_t)width * sizeof *row);
-    if (gradient) status = tn_params_copy(parts->gradient[level], gradient);
-  }
-  if (status >= 0) status = tn_sdk.comm->sum(row, width);
-  if (status >= 0 && gradient) status = tn_sdk.comm->sum_params(gradient);
-  if (status < 0 || !outputs || stage->metrics.count == 0) return status;
-  const bool recording = tn_record(false);
-  status = show_parts(batch, false);
-  tn_record(recording);
-  return status;
-}
-
-static tn_status objective_evaluate_parts(tn_closure *closure, const tn_params *params, tn_params *gradient,
-                                          double *loss) {
-  const struct objective *o = (struct objective *)closure;
-  closure->evaluations++;
-  const bool recording = tn_record(gradient != NULL);
-  const tn_status status = evaluate_parts(o, params, gradient, loss, 1, NULL);
-  tn_record(recording);
-  return status;
-}
-
-/* Writes the mean running statistics to the model. */
-static void commit_statistics(const struct supervised *stage) {
-  const tn_params *model = stage->blocks[0].live;
-  for (uint32_t i = 0; i < tn_params_count(model); i++) {
-    tn_param_entry entry;
-    tn_params_entry(model, i, &entry);
-    const double *at = stage->parts.sum + stage->parts.offset[i];
-    if (entry.group != TN_BUFFER || !(at[-1] > 0)) continue;
-    for (int64_t k = 0; k < tn_numel(entry.tensor); k++) {
-      if (entry.tensor->dtype == TN_F64)
-        tn_f64(entry.tensor)[k] = at[k];
-      else
-        tn_f32(entry.tensor)[k] = (float)at[k];
-    }
-  }
 }
 
 /* ---- beginning ---- */
@@ -608,8 +134,7 @@ static tn_status supervised_begin(void *self) {
   if (status >= 0) status = collect_parameters(stage);
   if (status >= 0) status = parts_prepare(stage);
   if (status >= 0) status = tn_optimizer_begin(stage->optimizer, stage->all);
-  for (uint32_t g = 0; status >= 0 && g < stage->gradient.count; g++)
-    status = tn_gradient_begin(stage->gradient.items[g], stage->all);
+  if (status >= 0) status = update_begin_gradient(&stage->gradient, stage->all);
   if (status >= 0 && stage->weighting) status = tn_weighting_begin(stage->weighting, stage->data);
   if (status >= 0) status = tn_sampler_begin(stage->sampler, stage->data, stage->rows, stage->size);
   if (status < 0) return status;
@@ -735,20 +260,6 @@ static tn_status probe_start(struct supervised *stage) {
   return probe(stage, &unused);
 }
 
-/* Shows observers the parameters and their gradient (NULL: none any more). */
-static tn_status observe(const struct supervised *stage, const tn_params *gradient,
-                         const tn_progress *progress) {
-  const tn_observation observation = {.size = sizeof observation,
-                                      .params = stage->all,
-                                      .gradient = gradient,
-                                      .optimizer = stage->optimizer,
-                                      .progress = *progress};
-  tn_status status = TN_OK;
-  for (uint32_t o = 0; status >= 0 && o < stage->observers.count; o++)
-    status = tn_observer_observe(stage->observers.items[o], &observation);
-  return status;
-}
-
 static tn_status report(struct supervised *stage, double lr, double gradient_norm, bool validates,
                         bool last) {
   tn_progress progress;
@@ -767,19 +278,6 @@ static tn_status report(struct supervised *stage, double lr, double gradient_nor
   figures_add(&figures, "", "gradient_norm", gradient_norm);
   tn_emit_step(&progress, figures.values, figures.count);
   return TN_OK;
-}
-
-static tn_status transform_gradient(struct supervised *stage, double loss, const tn_progress *progress) {
-  const tn_gradient_call call = {.size = sizeof call,
-                                 .count = 1,
-                                 .params = stage->all,
-                                 .gradients = &stage->gradients,
-                                 .losses = &loss,
-                                 .progress = *progress};
-  tn_status status = TN_OK;
-  for (uint32_t g = 0; status >= 0 && g < stage->gradient.count; g++)
-    status = tn_gradient_apply(stage->gradient.items[g], &call);
-  return status;
 }
 
 /* What follows the update, without recording. */
@@ -839,11 +337,8 @@ static tn_status supervised_step(void *self) {
   const double loss = whole ? tn_item(value) : stage->parts.sum[0];
   const double factor = stage->schedule ? tn_schedule_factor(stage->schedule, &o.progress) : 1;
   const double lr = tn_optimizer_learning_rate(stage->optimizer, factor);
-  if (!isfinite(loss))
-    return tn_fail(
-        TN_ERROR_DIVERGED,
-        "the loss became %g in step %lld (learning rate %g): try a smaller one, or gradient.clip_norm", loss,
-        (long long)stage->step + 1, lr);
+  status = update_check_loss(loss, stage->step, lr);
+  if (status < 0) return status;
 
   const bool last = stage->step + 1 >= stage->planned;
   const int64_t every = stage->log_every > 0 ? stage->log_every : (stage->planned + 499) / 500;
@@ -856,8 +351,10 @@ static tn_status supervised_step(void *self) {
   if (whole) status = tn_grad_params(value, stage->all, stage->gradients);
   const double norm = status >= 0 && (logs || observed) ? tn_params_norm(stage->gradients) : 0;
   if (status >= 0 && stage->step == 0) status = probe_start(stage);
-  if (status >= 0) status = observe(stage, stage->gradients, &o.progress);
-  if (status >= 0) status = transform_gradient(stage, loss, &o.progress);
+  if (status >= 0)
+    status = update_observe(&stage->observers, stage->all, stage->gradients, stage->optimizer, &o.progress);
+  if (status >= 0)
+    status = update_gradient(&stage->gradient, stage->all, stage->gradients, loss, &o.progress);
   if (status < 0) return status;
   const tn_optimizer_step step = {.size = sizeof step,
                                   .params = stage->all,
@@ -881,7 +378,7 @@ static tn_status supervised_step(void *self) {
   stage->loss_steps++;
   supervised_progress(stage, &o.progress);
   if (observed) tn_schedule_observe(stage->schedule, &o.progress, loss, norm);
-  if (last) status = observe(stage, NULL, &o.progress);
+  if (last) status = update_observe(&stage->observers, stage->all, NULL, stage->optimizer, &o.progress);
   if (status < 0) return status;
   if (logs) status = report(stage, lr, norm, validates, last);
   return status < 0 ? status : last ? TN_DONE : TN_OK;

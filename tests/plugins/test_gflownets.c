@@ -2,7 +2,7 @@
 /* GFlowNets: losses at the analytic flows, exact distributions by hand and by sampling, counts of strings,
  * policies letter by letter. */
 #include "harness.h"
-#include "plugins/environments/rollout.h"
+#include "plugins/environments/rollout_pack.h"
 #include <stdlib.h>
 #include <tenon/metric.h>
 
