@@ -58,7 +58,7 @@ typedef struct neighbours {
   const tn_real_kernels *kernels;
   tn_distance_op op;
   tn_dtype dtype;
-  const char *queries, *keys, *key_squares; /* |key|^2 / 2 for Euclidean distances */
+  const char *queries, *keys, *key_squares; /* |key|^2 / 2; read for Euclidean distances only */
   int64_t nq, nk, d, k;
   double *score; /* (nq, k) */
   int64_t *index;
@@ -142,7 +142,9 @@ void tn_api_nearest(tn_distance_op op, tn_tensor *tq, tn_tensor *tk, int64_t k, 
     q = unit_rows(q);
     keys = unit_rows(keys);
   }
-  tn_node *squares = AFFINE(tn_op_reduce(TN_SUM, UNARY(TN_SQUARE, keys), 2, false), 0.5, 0);
+  const bool euclidean = op == TN_EUCLIDEAN || op == TN_SQUARED_EUCLIDEAN;
+  tn_node *squares =
+      euclidean ? AFFINE(tn_op_reduce(TN_SUM, UNARY(TN_SQUARE, keys), 2, false), 0.5, 0) : keys;
   int64_t shape[2] = {q->shape[0], k};
   tn_node *out = tn_node_new(q->t.dtype, 2, shape), *index = tn_node_new(TN_I64, 2, shape);
   neighbours j = {.kernels = tn_here->k->real[q->t.dtype],

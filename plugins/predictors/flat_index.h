@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Exact nearest neighbours by cosine among vectors that only grow in number: blocks of 4,096, each searched
+/* Exact nearest neighbours by cosine among vectors that only grow in number: blocks of 16,384, each searched
  * by one product with the queries, the best of all blocks merged. Vectors are normalised by whoever adds
  * them. */
 #ifndef TENON_PLUGINS_FLAT_INDEX_H
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <tenon/plugin.h>
 
-enum { FLAT_BLOCK = 4096 };
+enum { FLAT_BLOCK = 16384 };
 
 struct flat_index {
   int64_t width, count;
