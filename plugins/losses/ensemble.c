@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Loss of an ensemble of K classifiers, from their logits (n, K, classes) (Chen et al. 2021, NEAS):
  *
- *   sum: sum_k CE(z_k, y), each member for itself    mean: CE of the mean probability (1/K) sum_k
- * softmax(z_k)
+ *   sum:  sum_k CE(z_k, y), each member for itself
+ *   mean: CE of the mean probability (1/K) sum_k softmax(z_k)
  *
  * with label smoothing. By Jensen's inequality K times the mean mode is never above the sum. Rows without a
  * label (-1) count as 0. */

@@ -2,8 +2,8 @@
 /* Sub-trajectory balance (Madan et al. 2023, eq. 12): with f_i = log F(s_i), f_n+1 = log R(x) and
  * c_j = sum_t<j (log P_F - log P_B), the imbalance from state i to state j of a trajectory is
  *
- *   D_ij = f_i + c_j - c_i - f_j = (f_i - c_i) - (f_j - c_j),   loss = sum_i<j lambda^(j - i) D_ij^2 /
- * sum_i<j lambda^(j - i)
+ *   D_ij = f_i + c_j - c_i - f_j = (f_i - c_i) - (f_j - c_j)
+ *   loss = sum_i<j lambda^(j - i) D_ij^2 / sum_i<j lambda^(j - i)
  *
  * lambda = 0 stands for its limit, detailed balance; large lambda tends to trajectory balance. log Z is
  * log F(s_0). */
