@@ -8,10 +8,10 @@
  *   2. shrinking, at some steps. For each layer and choice o that is left:
  *        potentiality a_o: mean validation accuracy of drawn ensembles that make the choice
  *        diversity d_o: mean distance |phi_o - phi_o'| from the others that are left, phi the operators'
- * outputs for the same inputs, averaged over the image, all samples one vector of length 1 The `drop` choices
- * of the lowest z(a) + beta z(d) go, z the standard score over the layer.
+ *        outputs for the same inputs, averaged over the image, all samples one vector of length 1
+ *      The `drop` choices of the lowest z(a) + beta z(d) go, z the standard score over the layer.
  *   3. evolution, after the last step: `evolve` looks for the architecture of highest validation accuracy
- * with the supernet's weights, whose multiply-adds stay within the budget.
+ *      with the supernet's weights, whose multiply-adds stay within the budget.
  *
  * Validation accuracy is always measured with statistics of the normalisations that are made anew for the
  * architecture from training rows. With one path this is single-path one-shot search (Guo et al. 2020).
