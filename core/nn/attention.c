@@ -21,7 +21,6 @@ typedef struct attention_job {
   const char *q, *key, *v, *mask, *g; /* g: of the output, laid out like it */
   int64_t mask_step;                  /* elements between the masks of two pairs */
   char *p, *y, *gq, *gk, *gv;
-  size_t scratch_bytes;
   tn_slots slots;
 } attention_job;
 
@@ -51,10 +50,30 @@ static int64_t block_rows(const attention_job *j) { return j->causal ? 2 * j->k-
 static void product(const attention_job *j, int64_t m, int64_t n, int64_t k, const char *a, int64_t ra,
                     int64_t ca, const char *b, int64_t rb, int64_t cb, char *y, int64_t row, void *scratch) {
   if (n && k) {
-    j->k->gemm(m, n, k, a, ra, ca, b, rb, cb, 0, y, row, scratch);
+    j->k->gemm(m, n, k, a, ra, ca, b, rb, cb, 0, y, row, y, row, scratch);
     return;
   }
   for (int64_t i = 0; i < m; i++) memset(into(j, y, i * row), 0, (size_t)n * j->size);
+}
+
+static size_t panel_bytes(const attention_job *j) {
+  return tn_round64((size_t)j->k->gemm_packed_size(j->s, tn_max64(j->d, j->e)) * j->size);
+}
+/* Keys or values (s, n), transposed and packed, for several blocks of queries. */
+static void pack_transposed(const attention_job *j, int64_t n, const char *rows, int64_t row, char *panels) {
+  for (int64_t slice = 0; slice * TN_GEMM_DEPTH < n; slice++)
+    j->k->gemm_pack(j->s, n, rows, 1, row, slice, panels);
+}
+/* y (m, seen) = a (m, k) times the first `seen` columns of what is packed; of up to a panel more, as whole
+ * panels are faster and the softmax sets aside what is not seen. */
+static void packed_product(const attention_job *j, int64_t m, int64_t seen, int64_t k, const char *a,
+                           int64_t row, const char *panels, char *y) {
+  enum { PANEL = 32 };
+  int64_t n = tn_min64(j->s, (seen + PANEL - 1) / PANEL * PANEL);
+  if (n && k)
+    j->k->gemm_packed(m, 0, n, j->s, k, a, row, 1, panels, 0, y, j->s, y, j->s);
+  else
+    for (int64_t i = 0; i < m; i++) memset(into(j, y, i * j->s), 0, (size_t)n * j->size);
 }
 
 /* What a row's softmax is taken over: what it sees, rounded up to whole vectors, which are faster than single
@@ -82,17 +101,18 @@ static void softmax_rows(const attention_job *j, char *p, const char *mask, int6
 
 static void forward_pair(void *context, int64_t pair) {
   const attention_job *j = context;
-  void *scratch = tn_slot(&j->slots);
+  char *scratch = tn_slot(&j->slots), *panels = scratch + TN_GEMM_SCRATCH;
   const char *q = at(j, j->q, rows_start(j, &j->q_rows, pair));
   const char *key = at(j, j->key, rows_start(j, &j->k_rows, pair));
   const char *v = at(j, j->v, rows_start(j, &j->v_rows, pair));
   const char *mask = j->mask ? at(j, j->mask, pair * j->mask_step) : NULL;
   char *p = into(j, j->p, pair * j->t * j->s), *y = into(j, j->y, rows_start(j, &j->y_rows, pair));
+  pack_transposed(j, j->d, key, j->k_rows.row, panels);
   for (int64_t i = 0, end; i < j->t; i = end) {
     end = tn_min64(j->t - i, block_rows(j)) + i;
     int64_t n = seen(j, end - 1);
-    product(j, end - i, n, j->d, at(j, q, i * j->q_rows.row), j->q_rows.row, 1, key, 1, j->k_rows.row,
-            into(j, p, i * j->s), j->s, scratch);
+    packed_product(j, end - i, n, j->d, at(j, q, i * j->q_rows.row), j->q_rows.row, panels,
+                   into(j, p, i * j->s));
     softmax_rows(j, p, mask, i, end);
     product(j, end - i, j->e, n, at(j, p, i * j->s), j->s, 1, v, j->v_rows.row, 1,
             into(j, y, i * j->y_rows.row), j->y_rows.row, scratch);
@@ -111,15 +131,17 @@ static void transposed_product(const attention_job *j, int64_t n, const char *x,
 }
 
 /* S' (t, s) from P' = Y' V^T, and Q' */
-static void backward_rows(const attention_job *j, int64_t pair, const char *g, char *s, void *scratch) {
+static void backward_rows(const attention_job *j, int64_t pair, const char *g, char *s, char *scratch) {
+  char *panels = scratch + TN_GEMM_SCRATCH;
   const char *p = at(j, j->p, pair * j->t * j->s), *v = at(j, j->v, rows_start(j, &j->v_rows, pair));
   const char *key = at(j, j->key, rows_start(j, &j->k_rows, pair));
   char *gq = j->gq ? into(j, j->gq, rows_start(j, &j->q_rows, pair)) : NULL;
+  pack_transposed(j, j->e, v, j->v_rows.row, panels);
   for (int64_t i = 0, end; i < j->t; i = end) {
     end = tn_min64(j->t - i, block_rows(j)) + i;
     int64_t n = seen(j, end - 1);
-    product(j, end - i, n, j->e, at(j, g, i * j->y_rows.row), j->y_rows.row, 1, v, 1, j->v_rows.row,
-            into(j, s, i * j->s), j->s, scratch);
+    packed_product(j, end - i, n, j->e, at(j, g, i * j->y_rows.row), j->y_rows.row, panels,
+                   into(j, s, i * j->s));
     for (int64_t r = i; r < end && n; r++) {
       char *row = into(j, s, r * j->s);
       int64_t width = softmax_width(j, n);
@@ -135,7 +157,7 @@ static void backward_rows(const attention_job *j, int64_t pair, const char *g, c
 
 static void backward_pair(void *context, int64_t pair) {
   const attention_job *j = context;
-  char *scratch = tn_slot(&j->slots), *s = scratch + j->scratch_bytes;
+  char *scratch = tn_slot(&j->slots), *s = scratch + TN_GEMM_SCRATCH + panel_bytes(j);
   const char *g = at(j, j->g, rows_start(j, &j->y_rows, pair));
   if (j->gv)
     transposed_product(j, j->e, at(j, j->p, pair * j->t * j->s), g, j->y_rows.row,
@@ -144,11 +166,6 @@ static void backward_pair(void *context, int64_t pair) {
   if (j->gk)
     transposed_product(j, j->d, s, at(j, j->q, rows_start(j, &j->q_rows, pair)), j->q_rows.row,
                        into(j, j->gk, rows_start(j, &j->k_rows, pair)), j->k_rows.row, scratch);
-}
-
-static void job_scratch(attention_job *j) {
-  int64_t longest = tn_max64(tn_max64(j->t, j->s), tn_max64(j->d, j->e));
-  j->scratch_bytes = tn_round64((size_t)(longest * j->k->gemm_columns) * j->size);
 }
 
 static attention_job job_of(const tn_node *q, const tn_node *key, const tn_node *v) {
@@ -170,7 +187,6 @@ static attention_job job_of(const tn_node *q, const tn_node *key, const tn_node 
                      .key = key->t.dl.data,
                      .v = v->t.dl.data};
   for (int32_t i = 0; i < n - 2; i++) j.pairs *= q->shape[i];
-  job_scratch(&j);
   return j;
 }
 static double work_of(const attention_job *j) {
@@ -178,7 +194,8 @@ static double work_of(const attention_job *j) {
 }
 
 static bool run_forward(attention_job *j, tn_node *y, tn_node *p) {
-  if (tn_is_poison(y) || tn_is_poison(p) || !tn_slots_take(&j->slots, j->scratch_bytes)) return false;
+  if (tn_is_poison(y) || tn_is_poison(p) || !tn_slots_take(&j->slots, TN_GEMM_SCRATCH + panel_bytes(j)))
+    return false;
   j->p = p->t.dl.data;
   j->y = y->t.dl.data;
   tn_parallel(j->pairs, work_of(j), forward_pair, j);
@@ -187,7 +204,8 @@ static bool run_forward(attention_job *j, tn_node *y, tn_node *p) {
   return true;
 }
 static bool run_backward(attention_job *j, const tn_node *node, const tn_node *p, const tn_node *g) {
-  if (!tn_slots_take(&j->slots, j->scratch_bytes + (size_t)(j->t * j->s) * j->size)) return false;
+  if (!tn_slots_take(&j->slots, TN_GEMM_SCRATCH + panel_bytes(j) + (size_t)(j->t * j->s) * j->size))
+    return false;
   j->scale = node->a.d[0];
   j->causal = node->a.d[1] != 0;
   j->p = p->t.dl.data;
@@ -336,7 +354,6 @@ static attention_job packed_job(const tn_node *x, int64_t heads) {
   j.q = data;
   j.key = at(&j, data, width);
   j.v = at(&j, data, 2 * width);
-  job_scratch(&j);
   return j;
 }
 

@@ -1,50 +1,90 @@
 // SPDX-License-Identifier: MIT
-/* Matrix products. Large ones are cut into tiles by their shape alone; a tile is one single-threaded call of
- * OpenBLAS, so the number of threads changes nothing in the result. Small ones run our own kernel. */
+/* Matrix products. They are cut into tiles by their shape alone, so the number of threads changes nothing in
+ * the result. A tile runs our own kernel, or is one single-threaded call of OpenBLAS where that is faster. */
 #include "internal.h"
 
 #include <cblas.h>
 
-/* Products below this many multiplications do not call the library. */
-static const int64_t SMALL = 64 * 64 * 64;
-enum { SCRATCH = 64 << 10, SPLIT_MAX = 16 };
+/* A product of at most SMALL multiplications is one tile. */
+enum { SMALL = 64 * 64 * 64, SPLIT_MAX = 16 };
 
 typedef struct product {
   tn_dtype dtype;
+  const tn_real_kernels *kernels;
   bool ta, tb;
-  int64_t m, n, k, lda, ldb, ldc;
-  const char *a, *b;
+  int64_t m, n, k, lda, ldb, ldc, start_row;
+  const char *a, *b, *start;
   char *c;
   double beta;
   /* cutting */
   int64_t tile_m, tile_n, tile_k, tiles_m, tiles_n, tiles_k;
-  char *partial;
+  char *partial, *panels; /* panels: of b, for our own kernel */
   /* batches */
   const int64_t *offsets_a, *offsets_b;
   int64_t per_task, batch;
 } product;
 
-static void call_blas(const product *p, int64_t m, int64_t n, int64_t k, const void *a, const void *b,
-                      double beta, void *c, int64_t ldc) {
+/* One block of the result, c = a b + beta start; the rows of start are start_row apart (0: one for all). */
+typedef struct block {
+  int64_t m, n, k;
+  const char *a, *b, *start;
+  int64_t start_row;
+  double beta;
+  char *c;
+  int64_t ldc;
+} block;
+
+static void set_row(const product *p, double beta, const char *from, char *to, int64_t n) {
+  size_t bytes = (size_t)n * tn_dtype_size(p->dtype);
+  if (beta == 0)
+    memset(to, 0, bytes);
+  else if (from != to)
+    memcpy(to, from, bytes);
+  if (beta != 0 && beta != 1) p->kernels->scale(beta, to, n);
+}
+
+static void call_blas(const product *p, const block *t) {
   CBLAS_TRANSPOSE ta = p->ta ? CblasTrans : CblasNoTrans, tb = p->tb ? CblasTrans : CblasNoTrans;
-  blasint lda = (blasint)p->lda, ldb = (blasint)p->ldb;
+  blasint m = (blasint)t->m, n = (blasint)t->n, k = (blasint)t->k;
+  blasint lda = (blasint)p->lda, ldb = (blasint)p->ldb, ldc = (blasint)t->ldc;
+  size_t size = tn_dtype_size(p->dtype);
+  bool onto = t->start != t->c && t->beta != 0;
+  for (int64_t i = 0; i < t->m && onto; i++)
+    set_row(p, t->beta, t->start + (size_t)(i * t->start_row) * size, t->c + (size_t)(i * t->ldc) * size,
+            t->n);
+  double beta = onto ? 1 : t->beta;
   if (p->dtype == TN_F32)
-    cblas_sgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, 1, a, lda, b, ldb, (float)beta, c,
-                (blasint)ldc);
+    cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, 1, (const void *)t->a, lda, (const void *)t->b, ldb,
+                (float)beta, (void *)t->c, ldc);
   else
-    cblas_dgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, 1, a, lda, b, ldb, beta, c,
-                (blasint)ldc);
+    cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, 1, (const void *)t->a, lda, (const void *)t->b, ldb, beta,
+                (void *)t->c, ldc);
 }
 
-static void call_small(const tn_kernels *kernels, const product *p, int64_t m, int64_t n, const void *a,
-                       const void *b, double beta, void *c, int64_t ldc) {
-  _Alignas(64) char scratch[SCRATCH];
-  kernels->real[p->dtype]->gemm(m, n, p->k, a, p->ta ? 1 : p->lda, p->ta ? p->lda : 1, b, p->tb ? 1 : p->ldb,
-                                p->tb ? p->ldb : 1, beta, c, ldc, scratch);
+static void call_own(const product *p, const block *t) {
+  _Alignas(64) char scratch[TN_GEMM_SCRATCH];
+  p->kernels->gemm(t->m, t->n, t->k, t->a, p->ta ? 1 : p->lda, p->ta ? p->lda : 1, t->b, p->tb ? 1 : p->ldb,
+                   p->tb ? p->ldb : 1, t->beta, t->start, t->start_row, t->c, t->ldc, scratch);
 }
 
-static bool fits_scratch(tn_dtype dtype, int64_t k) {
-  return k * tn_here->k->real[dtype]->gemm_columns * (int64_t)tn_dtype_size(dtype) <= SCRATCH;
+/* Of the whole product, not of a block: all blocks go the same way. */
+static bool is_own(const product *p) {
+  return (double)p->m * (double)p->n * (double)p->k <= (double)p->kernels->gemm_work;
+}
+
+static void multiply(const product *p, const block *t) { (is_own(p) ? call_own : call_blas)(p, t); }
+
+static void pack(void *context, int64_t slice) {
+  const product *p = context;
+  p->kernels->gemm_pack(p->n, p->k, p->b, p->tb ? 1 : p->ldb, p->tb ? p->ldb : 1, slice, p->panels);
+}
+
+/* Columns j and on, terms l and on, of panels that all tiles share. */
+static void call_packed(const product *p, const block *t, int64_t j, int64_t l) {
+  size_t size = tn_dtype_size(p->dtype);
+  const char *panels = p->panels + (size_t)p->kernels->gemm_packed_size(p->n, l) * size;
+  p->kernels->gemm_packed(t->m, j, j + t->n, p->n, t->k, t->a, p->ta ? 1 : p->lda, p->ta ? p->lda : 1, panels,
+                          t->beta, t->start, t->start_row, t->c, t->ldc);
 }
 
 static void tile(void *context, int64_t index) {
@@ -52,34 +92,91 @@ static void tile(void *context, int64_t index) {
   size_t size = tn_dtype_size(p->dtype);
   int64_t in = index % p->tiles_n, im = index / p->tiles_n % p->tiles_m, ik = index / p->tiles_n / p->tiles_m;
   int64_t i = im * p->tile_m, j = in * p->tile_n, l = ik * p->tile_k;
-  int64_t m = tn_min64(p->tile_m, p->m - i), n = tn_min64(p->tile_n, p->n - j),
-          k = tn_min64(p->tile_k, p->k - l);
-  const char *a = p->a + (size_t)(p->ta ? l * p->lda + i : i * p->lda + l) * size;
-  const char *b = p->b + (size_t)(p->tb ? j * p->ldb + l : l * p->ldb + j) * size;
+  block t = {.m = tn_min64(p->tile_m, p->m - i),
+             .n = tn_min64(p->tile_n, p->n - j),
+             .k = tn_min64(p->tile_k, p->k - l),
+             .a = p->a + (size_t)(p->ta ? l * p->lda + i : i * p->lda + l) * size,
+             .b = p->b + (size_t)(p->tb ? j * p->ldb + l : l * p->ldb + j) * size,
+             .ldc = p->ldc};
   if (ik == 0) {
-    call_blas(p, m, n, k, a, b, p->beta, p->c + (size_t)(i * p->ldc + j) * size, p->ldc);
+    t.beta = p->beta;
+    t.start = p->start + (size_t)(i * p->start_row + j) * size;
+    t.start_row = p->start_row;
+    t.c = p->c + (size_t)(i * p->ldc + j) * size;
   } else {
-    char *c = p->partial + (size_t)((ik - 1) * p->m * p->n + i * p->n + j) * size;
-    call_blas(p, m, n, k, a, b, 0, c, p->n);
+    t.start = t.c = p->partial + (size_t)((ik - 1) * p->m * p->n + i * p->n + j) * size;
+    t.start_row = t.ldc = p->n;
   }
+  if (p->panels)
+    call_packed(p, &t, j, l);
+  else
+    multiply(p, &t);
+}
+
+/* Chooses the tiles by the shape. */
+static void cut(product *p, double work) {
+  // of about 512 x 512, where packing costs OpenBLAS little; smaller ones to have four of them at least
+  double area = (double)p->m * (double)p->n;
+  int64_t wanted = (int64_t)(area / (512 * 512)), least = tn_min64(4, (int64_t)(work / (4 << 20)));
+  wanted = tn_max64(wanted, least);
+  p->tiles_m = p->tiles_n = p->tiles_k = 1;
+  while (work > SMALL && p->tiles_m * p->tiles_n < wanted) {
+    bool rows = p->m / p->tiles_m >= p->n / p->tiles_n;
+    if ((rows ? p->m / p->tiles_m : p->n / p->tiles_n) < 192) break;
+    *(rows ? &p->tiles_m : &p->tiles_n) *= 2;
+  }
+  p->tile_m = tn_ceil_div(tn_ceil_div(p->m, p->tiles_m), 32) * 32;
+  p->tile_n = tn_ceil_div(tn_ceil_div(p->n, p->tiles_n), 32) * 32;
+  p->tile_k = p->k;
+  if (p->tiles_m * p->tiles_n < wanted && p->k >= 2048) { // long and thin: cut the sum, join in order
+    int64_t parts = (int64_t)(work / (4 << 20)) / (p->tiles_m * p->tiles_n);
+    p->tiles_k = tn_max64(1, tn_min64(SPLIT_MAX, tn_min64(p->k / 1024, parts)));
+    p->tile_k = tn_ceil_div(tn_ceil_div(p->k, p->tiles_k), TN_GEMM_DEPTH) * TN_GEMM_DEPTH;
+  }
+  p->tiles_m = tn_ceil_div(p->m, p->tile_m);
+  p->tiles_n = tn_ceil_div(p->n, p->tile_n);
+  p->tiles_k = tn_ceil_div(p->k, p->tile_k);
+}
+
+static void run(product *p) {
+  size_t size = tn_dtype_size(p->dtype);
+  if (p->m == 0 || p->n == 0) return;
+  if (p->k == 0) {
+    for (int64_t i = 0; i < p->m; i++)
+      set_row(p, p->beta, p->start + (size_t)(i * p->start_row) * size, p->c + (size_t)(i * p->ldc) * size,
+              p->n);
+    return;
+  }
+  double work = (double)p->m * (double)p->n * (double)p->k;
+  cut(p, work);
+  int64_t tiles = p->tiles_m * p->tiles_n * p->tiles_k;
+  double time = work * (p->dtype == TN_F32 ? 0.02 : 0.04); // nanoseconds
+  if (p->tiles_k > 1) {
+    p->partial = tn_workspace_take((size_t)((p->tiles_k - 1) * p->m * p->n) * size);
+    if (!p->partial) return;
+  }
+  if (is_own(p) && tiles > 1) {
+    int64_t packed = p->kernels->gemm_packed_size(p->n, p->k);
+    p->panels = tn_workspace_take((size_t)packed * size);
+    if (!p->panels) {
+      tn_workspace_give(p->partial);
+      return;
+    }
+    tn_parallel(tn_ceil_div(p->k, TN_GEMM_DEPTH), (double)packed / 2, pack, p);
+  }
+  tn_parallel(tiles, time, tile, p);
+  tn_workspace_give(p->panels);
+  for (int64_t s = 0; s + 1 < p->tiles_k; s++)
+    for (int64_t i = 0; i < p->m; i++)
+      p->kernels->row_add(p->partial + (size_t)((s * p->m + i) * p->n) * size,
+                          p->c + (size_t)(i * p->ldc) * size, p->n);
+  tn_workspace_give(p->partial);
 }
 
 void tn_gemm(tn_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
              const void *b, int64_t ldb, double beta, void *c, int64_t ldc) {
-  const tn_real_kernels *kernels = tn_here->k->real[dtype];
-  size_t size = tn_dtype_size(dtype);
-  if (m == 0 || n == 0) return;
-  if (k == 0) {
-    for (int64_t i = 0; i < m; i++) {
-      char *row = (char *)c + (size_t)(i * ldc) * size;
-      if (beta == 0)
-        memset(row, 0, (size_t)n * size);
-      else
-        kernels->scale(beta, row, n);
-    }
-    return;
-  }
   product p = {.dtype = dtype,
+               .kernels = tn_here->k->real[dtype],
                .ta = ta,
                .tb = tb,
                .m = m,
@@ -88,67 +185,25 @@ void tn_gemm(tn_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, 
                .lda = tn_max64(1, lda),
                .ldb = tn_max64(1, ldb),
                .ldc = ldc,
+               .start_row = ldc,
                .a = a,
                .b = b,
+               .start = c,
                .c = c,
                .beta = beta};
-  double work = (double)m * (double)n * (double)k;
-  if (work <= (double)SMALL && fits_scratch(dtype, k)) {
-    call_small(tn_here->k, &p, m, n, a, b, beta, c, ldc);
-    return;
-  }
-  // tiles of about 512 x 512, where packing costs OpenBLAS little; smaller ones to have four of them at least
-  double area = (double)m * (double)n;
-  int64_t wanted = (int64_t)(area / (512 * 512)), least = tn_min64(4, (int64_t)(work / (4 << 20)));
-  wanted = tn_max64(wanted, least);
-  p.tiles_m = p.tiles_n = p.tiles_k = 1;
-  while (p.tiles_m * p.tiles_n < wanted) {
-    bool rows = m / p.tiles_m >= n / p.tiles_n;
-    if ((rows ? m / p.tiles_m : n / p.tiles_n) < 192) break;
-    *(rows ? &p.tiles_m : &p.tiles_n) *= 2;
-  }
-  p.tile_m = tn_ceil_div(tn_ceil_div(m, p.tiles_m), 32) * 32;
-  p.tile_n = tn_ceil_div(tn_ceil_div(n, p.tiles_n), 32) * 32;
-  p.tile_k = k;
-  if (p.tiles_m * p.tiles_n < wanted && k >= 2048) { // long and thin: cut the sum, join in order
-    p.tiles_k =
-        tn_min64(SPLIT_MAX, tn_min64(k / 1024, (int64_t)(work / (4 << 20)) / (p.tiles_m * p.tiles_n)));
-    p.tiles_k = tn_max64(1, p.tiles_k);
-    p.tile_k = tn_ceil_div(tn_ceil_div(k, p.tiles_k), 32) * 32;
-  }
-  p.tiles_m = tn_ceil_div(m, p.tile_m);
-  p.tiles_n = tn_ceil_div(n, p.tile_n);
-  p.tiles_k = tn_ceil_div(k, p.tile_k);
-  if (p.tiles_k > 1) {
-    p.partial = tn_workspace_take((size_t)((p.tiles_k - 1) * m * n) * size);
-    if (!p.partial) return;
-  }
-  tn_parallel(p.tiles_m * p.tiles_n * p.tiles_k, work * (dtype == TN_F32 ? 0.02 : 0.04), tile, &p);
-  for (int64_t s = 0; s + 1 < p.tiles_k; s++)
-    for (int64_t i = 0; i < m; i++)
-      kernels->row_add(p.partial + (size_t)((s * m + i) * n) * size, (char *)c + (size_t)(i * ldc) * size, n);
-  if (p.tiles_k > 1) tn_workspace_give(p.partial);
+  run(&p);
 }
 
-typedef struct batch_job {
-  product p;
-  const tn_kernels *kernels;
-  bool small;
-} batch_job;
-
 static void batch_task(void *context, int64_t index) {
-  const batch_job *j = context;
-  const product *p = &j->p;
+  const product *p = context;
   size_t size = tn_dtype_size(p->dtype);
   int64_t end = tn_min64((index + 1) * p->per_task, p->batch);
   for (int64_t i = index * p->per_task; i < end; i++) {
-    const char *a = p->a + (size_t)(p->offsets_a ? p->offsets_a[i] : i * p->m * p->k) * size;
-    const char *b = p->b + (size_t)(p->offsets_b ? p->offsets_b[i] : i * p->k * p->n) * size;
-    char *c = p->c + (size_t)(i * p->m * p->n) * size;
-    if (j->small)
-      call_small(j->kernels, p, p->m, p->n, a, b, p->beta, c, p->n);
-    else
-      call_blas(p, p->m, p->n, p->k, a, b, p->beta, c, p->n);
+    block t = {.m = p->m, .n = p->n, .k = p->k, .beta = p->beta, .start_row = p->n, .ldc = p->n};
+    t.a = p->a + (size_t)(p->offsets_a ? p->offsets_a[i] : i * p->m * p->k) * size;
+    t.b = p->b + (size_t)(p->offsets_b ? p->offsets_b[i] : i * p->k * p->n) * size;
+    t.start = t.c = p->c + (size_t)(i * p->m * p->n) * size;
+    multiply(p, &t);
   }
 }
 
@@ -165,25 +220,25 @@ void tn_gemm_batch(tn_dtype dtype, bool ta, bool tb, int64_t batch, int64_t m, i
               (char *)c + (size_t)(i * m * n) * size, n);
     return;
   }
-  batch_job j = {.kernels = tn_here->k, .small = work <= (double)SMALL && fits_scratch(dtype, k)};
-  j.p = (product){.dtype = dtype,
-                  .ta = ta,
-                  .tb = tb,
-                  .m = m,
-                  .n = n,
-                  .k = k,
-                  .lda = lda,
-                  .ldb = ldb,
-                  .ldc = n,
-                  .a = a,
-                  .b = b,
-                  .c = c,
-                  .beta = beta,
-                  .offsets_a = offsets_a,
-                  .offsets_b = offsets_b,
-                  .batch = batch};
-  j.p.per_task = tn_max64(1, (int64_t)(2e5 / work));
-  tn_parallel(tn_ceil_div(batch, j.p.per_task), work * (double)batch * 0.03, batch_task, &j);
+  product p = {.dtype = dtype,
+               .kernels = tn_here->k->real[dtype],
+               .ta = ta,
+               .tb = tb,
+               .m = m,
+               .n = n,
+               .k = k,
+               .lda = lda,
+               .ldb = ldb,
+               .ldc = n,
+               .a = a,
+               .b = b,
+               .c = c,
+               .beta = beta,
+               .offsets_a = offsets_a,
+               .offsets_b = offsets_b,
+               .batch = batch};
+  p.per_task = tn_max64(1, (int64_t)(2e5 / work));
+  tn_parallel(tn_ceil_div(batch, p.per_task), work * (double)batch * 0.03, batch_task, &p);
 }
 
 /* matmul */
@@ -247,8 +302,8 @@ static void batch_offsets(const tn_node *x, const shapes *s, int64_t *offsets) {
 }
 
 /* out = op(x) op(y) + beta out */
-static void multiply(const tn_node *x, const tn_node *y, bool tx, bool ty, const shapes *s, double beta,
-                     tn_node *out) {
+static void multiply_matrices(const tn_node *x, const tn_node *y, bool tx, bool ty, const shapes *s,
+                              double beta, tn_node *out) {
   tn_dtype dtype = x->t.dtype;
   if (s->batch == 1) {
     tn_gemm(dtype, tx, ty, s->m, s->n, s->k, x->t.dl.data, tx ? s->m : s->k, y->t.dl.data, ty ? s->k : s->n,
@@ -278,7 +333,7 @@ static void deliver_product(tn_backward *b, uint32_t input, tn_node *p, tn_node 
   double beta;
   tn_node *target = tn_gradient_target(b, input, &beta);
   if (tn_is_poison(target)) return;
-  multiply(p, q, tp, tq, &s, beta, target);
+  multiply_matrices(p, q, tp, tq, &s, beta, target);
   tn_deliver_written(b, input, target);
 }
 
@@ -318,7 +373,7 @@ tn_node *tn_op_matmul(tn_node *x, tn_node *y, bool tx, bool ty) {
   double start = tn_trace_begin(x, y);
   tn_node *out = tn_node_new(x->t.dtype, s.ndim, s.shape);
   if (tn_is_poison(out)) return out;
-  multiply(x, y, tx, ty, &s, 0, out);
+  multiply_matrices(x, y, tx, ty, &s, 0, out);
   tn_here->multiply_adds += out->t.numel * s.k;
   if (tn_recording2(x, y)) {
     tn_record2(out, &matmul_rule, x, y);
@@ -382,13 +437,22 @@ tn_node *tn_op_linear(tn_node *x, tn_node *weight, tn_node *bias) {
   for (int32_t i = 0; i + 1 < n; i++) rows *= x->shape[i];
   tn_node *y = tn_node_new(x->t.dtype, n, shape);
   if (tn_is_poison(y)) return y;
-  if (bias) {
-    size_t row = (size_t)out * tn_dtype_size(x->t.dtype);
-    for (int64_t i = 0; i < rows && row; i++)
-      memcpy((char *)y->t.dl.data + (size_t)i * row, bias->t.dl.data, row);
-  }
-  tn_gemm(x->t.dtype, false, true, rows, out, in, x->t.dl.data, in, weight->t.dl.data, in, bias ? 1 : 0,
-          y->t.dl.data, out);
+  product p = {.dtype = x->t.dtype,
+               .kernels = tn_here->k->real[x->t.dtype],
+               .tb = true,
+               .m = rows,
+               .n = out,
+               .k = in,
+               .lda = tn_max64(1, in),
+               .ldb = tn_max64(1, in),
+               .ldc = out,
+               .a = x->t.dl.data,
+               .b = weight->t.dl.data,
+               .start = bias ? bias->t.dl.data : y->t.dl.data,
+               .start_row = bias ? 0 : out,
+               .c = y->t.dl.data,
+               .beta = bias ? 1 : 0};
+  run(&p);
   tn_here->multiply_adds += rows * out * in;
   if (tn_here->record && (tn_needs(x) || tn_needs(weight) || (bias && tn_needs(bias)))) {
     tn_record2(y, &linear_rule, x, weight);

@@ -10,12 +10,15 @@
 #if defined(__AVX512F__)
 #define TN_VECTOR_BYTES 64
 #define MR              12
+#define GEMM_WORK       (128 << 20)
 #elif defined(__AVX2__)
 #define TN_VECTOR_BYTES 32
 #define MR              6
+#define GEMM_WORK       (64 * 64 * 64)
 #else
 #define TN_VECTOR_BYTES 16
 #define MR              4
+#define GEMM_WORK       (64 * 64 * 64)
 #endif
 #define JOIN_(a, b) a##b
 #define JOIN(a, b)  JOIN_(a, b)

@@ -19,6 +19,8 @@ typedef void (*tn_binary_kernel)(const void *x, int64_t xo, int64_t xi, const vo
 typedef void (*tn_where_kernel)(const uint8_t *c, int64_t ci, const void *x, int64_t xi, const void *y,
                                 int64_t yi, void *out, int64_t n);
 
+enum { TN_GEMM_SCRATCH = 256 << 10, TN_GEMM_DEPTH = 128 };
+
 typedef struct tn_real_kernels {
   tn_unary_kernel unary[TN_UNARY_COUNT];
   tn_unary_grad_kernel unary_grad[TN_UNARY_COUNT]; /* NULL: none */
@@ -55,12 +57,22 @@ typedef struct tn_real_kernels {
   /* out = g[row] (softmax(x) - target); g has stride gs (0 or 1) */
   void (*cross_entropy_grad)(const void *g, int64_t gs, const void *x, const int64_t *labels,
                              double smoothing, const void *lse, void *out, int64_t rows, int64_t columns);
-  /* C[m, n] = A B + beta C for small or oddly shaped matrices; element (i, k) of A is a[i ra + k ca], and so
-   * for B; C is row-major. scratch: k gemm_columns elements, aligned. */
+  /* C[m, n] = A B + beta S for k > 0; element (i, k) of A is a[i ra + k ca], and so for B; C is row-major;
+   * the rows of S are `start_row` apart (0: one for all) and S may be C; beta = 0 does not read it. scratch:
+   * TN_GEMM_SCRATCH bytes, aligned to 64. An element's sum is taken in an order that depends on k alone. */
   void (*gemm)(int64_t m, int64_t n, int64_t k, const void *a, int64_t ra, int64_t ca, const void *b,
-               int64_t rb, int64_t cb, double beta, void *c, int64_t ldc, void *scratch);
-  int64_t gemm_columns; /* of a packed panel */
-  int64_t gemm_rows;
+               int64_t rb, int64_t cb, double beta, const void *start, int64_t start_row, void *c,
+               int64_t ldc, void *scratch);
+  /* The same in two steps, for several blocks of C to share B: its slices of TN_GEMM_DEPTH rows are packed to
+   * gemm_packed_size elements in any order; then rows of C come from rows of A, in columns j .. end - 1 of n,
+   * where j is a multiple of 32; start and c point to column j. */
+  int64_t (*gemm_packed_size)(int64_t n, int64_t k);
+  void (*gemm_pack)(int64_t n, int64_t k, const void *b, int64_t rb, int64_t cb, int64_t slice, void *panels);
+  void (*gemm_packed)(int64_t m, int64_t j, int64_t end, int64_t n, int64_t k, const void *a, int64_t ra,
+                      int64_t ca, const void *panels, double beta, const void *start, int64_t start_row,
+                      void *c, int64_t ldc);
+  int64_t gemm_work; /* up to so many multiplications gemm is faster than the library, as measured */
+  int64_t gemm_rows; /* of a tile */
 } tn_real_kernels;
 
 typedef struct tn_kernels {
