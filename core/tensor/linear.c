@@ -155,7 +155,7 @@ static void run(product *p) {
     p->partial = tn_workspace_take((size_t)((p->tiles_k - 1) * p->m * p->n) * size);
     if (!p->partial) return;
   }
-  if (is_own(p) && tiles > 1) {
+  if (is_own(p) && p->tiles_m > 1) { // tiles below each other have the same columns of b
     int64_t packed = p->kernels->gemm_packed_size(p->n, p->k);
     p->panels = tn_workspace_take((size_t)packed * size);
     if (!p->panels) {
