@@ -2,6 +2,7 @@
 /* `base = section`: the keys of another section, unless the section has them itself. */
 #include "core/config/store.h"
 #include <stdlib.h>
+#include <string.h>
 
 enum { UNKNOWN, ON_THE_WAY, DONE };
 
@@ -24,12 +25,16 @@ static uint32_t base_of(const tn_store *store, uint32_t i, tn_error *error) {
 /* Writes the keys of section `i` to `out`: those of its base, which is done, then its own. */
 static tn_status fill(tn_store *out, const tn_store *store, uint32_t i, uint32_t parent, tn_error *error) {
   const tn_section *own = &store->sections[i].view;
+  const tn_key *base = tn_store_key(store, i, "base");
   tn_status status = TN_OK;
   for (uint32_t k = 0; parent != TN_TABLE_NONE && k < out->sections[parent].view.key_count; k++) {
     tn_key key = out->sections[parent].keys[k];
+    // what only a file may do, at a place that is past by now
+    if (strcmp(own->name, "pipeline") == 0 && strcmp(key.name, "include") == 0)
+      return tn_error_set(error, TN_ERROR_INVALID, base->file, base->line,
+                          "base = %s: [pipeline] cannot inherit a key named 'include'", base->value);
     if (status == TN_OK) status = tn_store_put(out, i, &key);
   }
-  const tn_key *base = tn_store_key(store, i, "base");
   for (uint32_t k = 0; k < own->key_count && status == TN_OK; k++)
     if (&own->keys[k] != base) status = tn_store_put(out, i, &own->keys[k]);
   return status == TN_OK ? status : tn_store_failed(status, own->file, own->line, error);
