@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* In the child. */
-static void become(const tn_cell_job *job, const char *program, pid_t parent) {
+static void become(const tn_cell_job *job, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGTERM); /* no cell outlives a sweep that was killed */
   if (getppid() != parent) _exit(127);
   char text[4200];
@@ -20,20 +20,17 @@ static void become(const tn_cell_job *job, const char *program, pid_t parent) {
   snprintf(text, sizeof text, "%s/output.txt", job->directory);
   const int output = open(text, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (output >= 0) dup2(output, STDOUT_FILENO), dup2(output, STDERR_FILENO);
-  execv(program, (char *const *)(uintptr_t)job->words);
-  dprintf(STDERR_FILENO, "error: %s: %s\n", program, strerror(errno));
+  static const char itself[] = "/proc/self/exe"; // this very program, even if another now has its name
+  execv(itself, (char *const *)(uintptr_t)job->words);
+  dprintf(STDERR_FILENO, "error: %s: %s\n", itself, strerror(errno));
   _exit(127);
 }
 
 static tn_status start(const tn_cell_job *job, int64_t *handle, tn_error *error) {
-  char program[4096];
-  const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-  if (length < 0) return tn_error_set(error, TN_ERROR_IO, NULL, 0, "/proc/self/exe: %s", strerror(errno));
-  program[length] = 0;
   fflush(stdout);
   const pid_t parent = getpid(), process = fork();
   if (process < 0) return tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "fork: %s", strerror(errno));
-  if (process == 0) become(job, program, parent);
+  if (process == 0) become(job, parent);
   *handle = process;
   return TN_OK;
 }
