@@ -1,39 +1,43 @@
 // SPDX-License-Identifier: MIT
-#include "core/conformance/digest.h"
+#include "core/conformance/fingerprint.h"
 #include <string.h>
 
-void tn_digest_bytes(tn_digest *digest, const void *data, size_t bytes) {
+void tn_fingerprint_bytes(tn_fingerprint *fingerprint, const void *data, size_t bytes) {
   const unsigned char *at = data;
-  uint64_t hash = digest->hash ^ 0xcbf29ce484222325u; /* FNV-1a */
+  uint64_t hash = fingerprint->hash ^ 0xcbf29ce484222325u; /* FNV-1a */
   for (size_t i = 0; i < bytes; i++) hash = (hash ^ at[i]) * 0x100000001b3u;
-  digest->hash = hash;
-  digest->items++;
+  fingerprint->hash = hash;
+  fingerprint->items++;
 }
-void tn_digest_text(tn_digest *digest, const char *text) { tn_digest_bytes(digest, text, strlen(text) + 1); }
-void tn_digest_real(tn_digest *digest, double value) { tn_digest_bytes(digest, &value, sizeof value); }
+void tn_fingerprint_text(tn_fingerprint *fingerprint, const char *text) {
+  tn_fingerprint_bytes(fingerprint, text, strlen(text) + 1);
+}
+void tn_fingerprint_real(tn_fingerprint *fingerprint, double value) {
+  tn_fingerprint_bytes(fingerprint, &value, sizeof value);
+}
 
 static size_t bytes_of(tn_dtype dtype) {
   return dtype == TN_F64 || dtype == TN_I64 ? 8 : dtype == TN_U8 || dtype == TN_B8 ? 1 : 4;
 }
 
-void tn_digest_tensor(tn_digest *digest, const tn_tensor *tensor) {
+void tn_fingerprint_tensor(tn_fingerprint *fingerprint, const tn_tensor *tensor) {
   if (!tensor || tn_poisoned(tensor)) return;
-  for (int32_t i = 0; i < tn_ndim(tensor); i++) tn_digest_bytes(digest, &tensor->dl.shape[i], 8);
-  tn_digest_bytes(digest, tn_data(tensor), (size_t)tn_numel(tensor) * bytes_of(tensor->dtype));
+  for (int32_t i = 0; i < tn_ndim(tensor); i++) tn_fingerprint_bytes(fingerprint, &tensor->dl.shape[i], 8);
+  tn_fingerprint_bytes(fingerprint, tn_data(tensor), (size_t)tn_numel(tensor) * bytes_of(tensor->dtype));
 }
-void tn_digest_fields(tn_digest *digest, const tn_fields *fields) {
+void tn_fingerprint_fields(tn_fingerprint *fingerprint, const tn_fields *fields) {
   for (uint32_t i = 0; i < tn_fields_count(fields); i++) {
     const char *name;
     const tn_tensor *value = tn_fields_at(fields, i, &name);
-    tn_digest_text(digest, name);
-    tn_digest_tensor(digest, value);
+    tn_fingerprint_text(fingerprint, name);
+    tn_fingerprint_tensor(fingerprint, value);
   }
 }
-void tn_digest_params(tn_digest *digest, const tn_params *params) {
+void tn_fingerprint_params(tn_fingerprint *fingerprint, const tn_params *params) {
   for (uint32_t i = 0; params && i < tn_params_count(params); i++) {
     tn_param_entry entry;
     if (tn_params_entry(params, i, &entry) < 0) continue;
-    tn_digest_text(digest, entry.name);
-    tn_digest_tensor(digest, entry.tensor);
+    tn_fingerprint_text(fingerprint, entry.name);
+    tn_fingerprint_tensor(fingerprint, entry.tensor);
   }
 }
