@@ -7,7 +7,7 @@
 #define TENON_CORE_BENCH_H
 
 #include "core/conformance/data.h"
-#include "core/conformance/snapshot.h"
+#include "core/conformance/fingerprint.h"
 #include "core/pipeline/pipeline.h"
 
 typedef struct tn_setup {
@@ -25,7 +25,7 @@ struct tn_bench {
   const tn_component *subject, *other;
   const tn_component *data; /* the world's data set; NULL: fields are made up */
   tn_spec *inputs;          /* of the world */
-  tn_digest digest;
+  tn_fingerprint digest;
   struct tn_kept {
     const tn_component *owner;
     void *memory;

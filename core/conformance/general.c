@@ -3,6 +3,7 @@
 #include "core/conformance/bench.h"
 #include "core/conformance/subject.h"
 #include "core/config/memory.h"
+#include "core/pipeline/state.h"
 #include "core/tensor/guard.h"
 #include <math.h>
 #include <stdlib.h>
@@ -52,7 +53,7 @@ static void boundaries(tn_trial *t) {
     const tn_param p = tn_class_param(t->cls, i);
     for (uint32_t k = 0; tn_param_boundary(&p, k, value, sizeof value); k++, tried++) {
       const char *override = tn_bench_override(p.key, value);
-      snprintf(tn_finding_here()->text, 200, "while creating with %s", override);
+      snprintf(tn_finding_here()->doing, sizeof tn_finding_here()->doing, "while creating with %s", override);
       refused += !made(t, &override, 1);
     }
   }
@@ -152,35 +153,35 @@ static void thousand(tn_trial *t) {
 
 /* ---- bits ---- */
 
-static tn_digest digest_of(tn_trial *t, const tn_setup *setup) {
+static tn_fingerprint digest_of(tn_trial *t, const tn_setup *setup) {
   tn_bench bench;
   tn_bench_ready(&bench, t, setup);
   if (!t->driver->work) tn_trial_absent("nothing comes out that could be compared");
   for (int64_t unit = 0; unit < UNITS; unit++) tn_bench_work(&bench, bench.subject, unit);
-  const tn_digest digest = bench.digest;
+  const tn_fingerprint digest = bench.digest;
   tn_bench_close(&bench);
   if (digest.items == 0) tn_trial_absent("nothing comes out that could be compared");
   return digest;
 }
 
 static void same_bits(tn_trial *t) {
-  const tn_digest first = digest_of(t, NULL), second = digest_of(t, NULL);
+  const tn_fingerprint first = digest_of(t, NULL), second = digest_of(t, NULL);
   if (first.hash != second.hash) tn_trial_fail("two runs with the same seed differ");
 }
 
 static void threads(tn_trial *t) {
-  const tn_digest one = digest_of(t, &(tn_setup){.threads = 1});
+  const tn_fingerprint one = digest_of(t, &(tn_setup){.threads = 1});
   for (int32_t n = 2; n <= 4; n *= 2)
     if (digest_of(t, &(tn_setup){.threads = n}).hash != one.hash)
       tn_trial_fail("%d threads give other bits than one", n);
 }
 
 static void independence(tn_trial *t) {
-  const tn_digest alone = digest_of(t, NULL);
+  const tn_fingerprint alone = digest_of(t, NULL);
   tn_bench bench;
   tn_bench_ready(&bench, t, NULL);
   for (int64_t unit = 0; unit < UNITS; unit++) {
-    const tn_digest kept = bench.digest;
+    const tn_fingerprint kept = bench.digest;
     tn_bench_work(&bench, bench.other, unit + 7);
     bench.digest = kept;
     tn_bench_work(&bench, bench.subject, unit);
@@ -189,53 +190,46 @@ static void independence(tn_trial *t) {
   tn_bench_close(&bench);
 }
 
-/* The states of all components of a pipeline, and their parameters: what a checkpoint holds. The subject may
- * keep some of its own in what it refers to. */
-enum { MOST_COMPONENTS = 64 };
-typedef struct checkpoint {
-  tn_snapshot *states[MOST_COMPONENTS];
-  uint32_t count;
-} checkpoint;
-
-static void save_all(const tn_bench *from, checkpoint *c) {
-  c->count = tn_pipeline_count(from->pipeline);
-  if (c->count > MOST_COMPONENTS) tn_trial_skip("more than %d components", MOST_COMPONENTS);
-  for (uint32_t i = 0; i < c->count; i++) c->states[i] = tn_snapshot_save(tn_pipeline_at(from->pipeline, i));
-  tn_trial_expect(TN_OK, "saving the state");
+/* The states of all components of a pipeline, as a checkpoint holds them: the subject may keep some of its
+ * own in what it refers to. */
+static tn_state *save_all(const tn_bench *from) {
+  tn_state *state = tn_state_new();
+  unsigned char hash[TN_STATE_HASH];
+  for (uint32_t i = 0; i < tn_pipeline_count(from->pipeline); i++)
+    tn_trial_expect(tn_state_save(state, tn_pipeline_at(from->pipeline, i)), "saving the state");
+  tn_trial_expect(tn_state_hash(state, hash), "saving the state"); /* refuses a name that is there twice */
+  return state;
 }
 
-static void load_one(const tn_snapshot *saved, const tn_component *c) {
-  tn_trial_expect(tn_snapshot_load(saved, c), "loading the state");
-  tn_snapshot *again = tn_snapshot_save(c);
-  const char *differs = tn_snapshot_difference(saved, again);
-  if (differs) tn_trial_fail("'%s' is not what was saved after it was loaded into a fresh instance", differs);
-  tn_snapshot_free(again);
-}
-
-static void load_all(const checkpoint *c, const tn_bench *from, const tn_bench *to) {
-  if (tn_pipeline_count(to->pipeline) != c->count) tn_trial_fail("a fresh pipeline has other components");
-  for (uint32_t i = 0; i < c->count; i++) {
+static void load_all(tn_state *saved, const tn_bench *from, const tn_bench *to) {
+  const uint32_t count = tn_pipeline_count(from->pipeline);
+  if (tn_pipeline_count(to->pipeline) != count) tn_trial_fail("a fresh pipeline has other components");
+  for (uint32_t i = 0; i < count; i++) {
     const tn_component *a = tn_pipeline_at(from->pipeline, i), *b = tn_pipeline_at(to->pipeline, i);
     if (tn_pipeline_outputs(from->pipeline, a) && tn_pipeline_outputs(to->pipeline, b)) {
       const tn_params *x = tn_pipeline_parameters(from->pipeline, a);
       tn_params *y = tn_pipeline_parameters(to->pipeline, b);
       if (x && y) tn_params_copy(y, x);
     }
-    if (c->states[i]) load_one(c->states[i], b);
+    tn_trial_expect(tn_state_load(saved, b), "loading the state");
   }
+  const char *left = tn_state_untaken(saved);
+  if (left) tn_trial_fail("'%s' was saved, but is not asked for when loading", left);
+  tn_state *again = save_all(to);
+  const char *differs = tn_state_difference(saved, again);
+  if (differs) tn_trial_fail("'%s' is not what was saved after it was loaded into a fresh instance", differs);
+  tn_state_free(again);
 }
 
 static void state(tn_trial *t) {
-  static checkpoint saved;
   tn_bench a, b;
-  size_t bytes = 0;
   tn_bench_ready(&a, t, NULL);
   if (!t->driver->work) tn_trial_absent("nothing can be continued");
   for (int64_t unit = 0; unit < UNITS / 2; unit++) tn_bench_work(&a, a.subject, unit);
-  save_all(&a, &saved);
+  tn_state *saved = save_all(&a);
   tn_bench_ready(&b, t, NULL);
   if (t->driver->carry) t->driver->carry(&a, &b);
-  load_all(&saved, &a, &b);
+  load_all(saved, &a, &b);
   b.digest = a.digest;
   for (int64_t unit = UNITS / 2; unit < UNITS; unit++) tn_bench_work(&b, b.subject, unit);
   const uint64_t continued = b.digest.hash;
@@ -244,11 +238,8 @@ static void state(tn_trial *t) {
   if (a.digest.hash != continued)
     tn_trial_fail("a fresh instance with the saved state goes on differently%s",
                   TN_HAS(t->cls, tn_class, state) ? "" : ": the class has no state function");
-  for (uint32_t i = 0; i < saved.count; i++) {
-    if (tn_pipeline_at(a.pipeline, i) == a.subject) bytes = tn_snapshot_bytes(saved.states[i]);
-    tn_snapshot_free(saved.states[i]);
-  }
-  tn_trial_note("%zu bytes of state", bytes);
+  tn_trial_note("%zu bytes of state", tn_state_bytes(saved, a.subject->name));
+  tn_state_free(saved);
   tn_bench_close(&a);
 }
 

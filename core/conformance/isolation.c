@@ -119,5 +119,9 @@ void tn_isolate(void (*work)(void *), void *context, double limit, tn_finding *o
   if (pid < 0) return;
   *outcome = *shared;
   if (outcome->verdict < 0 || !in_time || !WIFEXITED(status)) explain(outcome, status, in_time, limit);
+  if (outcome->verdict == TN_FAILED && *outcome->doing) {
+    const size_t used = strlen(outcome->text);
+    snprintf(outcome->text + used, sizeof outcome->text - used, "; %s", outcome->doing);
+  }
   outcome->seconds = now() - start;
 }

@@ -13,6 +13,7 @@ typedef struct tn_finding {
   int32_t verdict; /* tn_verdict; -1: the child did not get to the end */
   double seconds;
   char where[128]; /* the component and function that ran when a signal came */
+  char doing[512]; /* what it is at, for failures: the child may not get to say it itself */
   char text[900];
 } tn_finding;
 

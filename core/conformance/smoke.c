@@ -6,20 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void digest_run(tn_pipeline *p, tn_digest *digest) {
+static void digest_run(tn_pipeline *p, tn_fingerprint *digest) {
   const tn_result *results;
   const uint32_t count = tn_pipeline_results(p, &results);
   for (uint32_t i = 0; i < count; i++) {
     if (results[i].cost) continue;
-    tn_digest_text(digest, results[i].name);
-    tn_digest_real(digest, results[i].value);
+    tn_fingerprint_text(digest, results[i].name);
+    tn_fingerprint_real(digest, results[i].value);
   }
   for (uint32_t i = 0; i < tn_pipeline_count(p); i++)
     if (tn_pipeline_outputs(p, tn_pipeline_at(p, i)))
-      tn_digest_params(digest, tn_pipeline_parameters(p, tn_pipeline_at(p, i)));
+      tn_fingerprint_params(digest, tn_pipeline_parameters(p, tn_pipeline_at(p, i)));
 }
 
-tn_status tn_smoke_run(tn_trial *trial, const tn_smoke_setting *smoke, tn_digest *digest, tn_error *error) {
+tn_status tn_smoke_run(tn_trial *trial, const tn_smoke_setting *smoke, tn_fingerprint *digest,
+                       tn_error *error) {
   static const char frame[] = "[pipeline]\nname = conformance\nseed = 1\nstages = %s\nobservers = %s\n%s";
   tn_subject_compose(trial);
   const size_t room =

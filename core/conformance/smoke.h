@@ -15,6 +15,7 @@ typedef struct tn_smoke_setting {
 } tn_smoke_setting;
 
 /* Runs (or only checks) a pipeline of trial->sections. Results and parameters go into the digest. */
-tn_status tn_smoke_run(tn_trial *trial, const tn_smoke_setting *smoke, tn_digest *digest, tn_error *error);
+tn_status tn_smoke_run(tn_trial *trial, const tn_smoke_setting *smoke, tn_fingerprint *digest,
+                       tn_error *error);
 
 #endif

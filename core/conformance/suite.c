@@ -68,7 +68,8 @@ static void run_check(suite *s, tn_registry *registry, const char *file, const c
                        .seed = s->options->seed,
                        .world = -1};
   tn_finding outcome;
-  tn_isolate(run_job, &j, s->options->seconds > 0 ? s->options->seconds : 60, &outcome);
+  const double limit = s->options->seconds > 0 ? s->options->seconds : 60;
+  tn_isolate(run_job, &j, limit + s->options->fuzz, &outcome);
   add(s, *full ? full : file, check->name, &outcome);
 }
 

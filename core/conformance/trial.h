@@ -23,6 +23,7 @@ typedef struct tn_trial {
   const tn_config *with;   /* of --with; NULL: none */
   const char *run;         /* a run directory */
   uint64_t seed;
+  int64_t largest;   /* random whole numbers are this far from 0 or from their lower end; 0: anywhere */
   char lacking[160]; /* why it cannot be composed */
   bool guard;        /* all pipelines in memory that shows writes past it */
   bool composed;

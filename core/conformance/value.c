@@ -85,7 +85,10 @@ bool tn_param_invalid(const tn_param *p, uint32_t index, char *text, size_t byte
 
 /* Over the whole range, half of the time near its lower end, where ranges over many powers of ten matter. */
 static double random_number(const tn_trial *t, const tn_param *p, uint64_t index) {
-  const double low = lowest(p), high = highest(p), u = tn_trial_uniform(t, p->key, 2 * index + 1);
+  const bool bounded = whole(p) && t->largest > 0;
+  const double low = bounded ? fmax(lowest(p), fmin(-(double)t->largest, highest(p))) : lowest(p),
+               high = bounded ? fmin(highest(p), fmax(low, 0) + (double)t->largest) : highest(p),
+               u = tn_trial_uniform(t, p->key, 2 * index + 1);
   double value = low + u * (high - low);
   if (tn_trial_random(t, p->key, 2 * index, 2) == 0) value = low + (high - low) * pow(u, 12);
   if (whole(p)) value = round(value);

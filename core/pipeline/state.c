@@ -41,6 +41,11 @@ static size_t bytes_of(tn_dtype dtype, const tn_shape *shape) {
   return bytes;
 }
 
+static bool same_shape(const tn_safetensor *item, tn_dtype dtype, const tn_shape *shape) {
+  return item->dtype == dtype && item->shape.ndim == shape->ndim &&
+         (shape->ndim == 0 || memcmp(item->shape.dim, shape->dim, shape->ndim * sizeof *shape->dim) == 0);
+}
+
 /* Saving. */
 
 static tn_status add(tn_state *state, const char *name, tn_dtype dtype, tn_shape shape, const void *data) {
@@ -118,9 +123,7 @@ static tn_status fixed(const tn_visitor *visitor, const char *name, tn_dtype dty
   if (!visitor->loading) return keep(v, add(v->state, full, dtype, shape, value));
   const tn_safetensor *item = take(v->state, full);
   if (!item) return keep(v, missing(full));
-  bool same = item->dtype == dtype && item->shape.ndim == shape.ndim;
-  for (uint32_t i = 0; same && i < shape.ndim; i++) same = item->shape.dim[i] == shape.dim[i];
-  if (!same)
+  if (!same_shape(item, dtype, &shape))
     return keep(v, tn_fail(TN_ERROR_SHAPE, "the saved state holds '%s' with another type or shape", full));
   memcpy(value, item->data, bytes_of(dtype, &shape));
   return TN_OK;
@@ -306,6 +309,36 @@ tn_status tn_state_save(tn_state *state, const tn_component *component) {
 }
 tn_status tn_state_load(tn_state *state, const tn_component *component) {
   return visit_component(state, component, true);
+}
+
+/* Comparison. */
+
+size_t tn_state_bytes(const tn_state *state, const char *prefix) {
+  const size_t length = strlen(prefix);
+  size_t bytes = 0;
+  for (uint32_t i = 0; i < state->count; i++) {
+    const tn_safetensor *item = &state->items[i];
+    if (strncmp(item->name, prefix, length) == 0 && item->name[length] == '/')
+      bytes += bytes_of(item->dtype, &item->shape);
+  }
+  return bytes;
+}
+
+/* A value of `a` that `b` has not, or not with the same bits. */
+static const char *one_sided(const tn_state *a, const tn_state *b) {
+  for (uint32_t i = 0; i < a->count; i++) {
+    const tn_safetensor *x = &a->items[i];
+    const uint32_t at = find(b, x->name);
+    if (at == UINT32_MAX || !same_shape(&b->items[at], x->dtype, &x->shape) ||
+        memcmp(x->data, b->items[at].data, bytes_of(x->dtype, &x->shape)) != 0)
+      return x->name;
+  }
+  return NULL;
+}
+
+const char *tn_state_difference(const tn_state *a, const tn_state *b) {
+  const char *name = one_sided(a, b);
+  return name ? name : one_sided(b, a);
 }
 
 /* Hash and file. The order of the values does not matter, as that of empty ones in a file is free. */

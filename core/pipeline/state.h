@@ -39,6 +39,11 @@ void tn_state_rewind(tn_state *state);
 const char *tn_state_untaken(const tn_state *state);
 bool tn_state_has(const tn_state *state, const char *prefix, const char *name);
 
+/* What the values under a prefix take. */
+size_t tn_state_bytes(const tn_state *state, const char *prefix);
+/* The name of a value that only one of them has, or that they have with other bits; NULL: none. */
+const char *tn_state_difference(const tn_state *a, const tn_state *b);
+
 /* Over names, types, shapes and values. TN_ERROR_INTERNAL if a name occurs twice. */
 tn_status tn_state_hash(const tn_state *state, unsigned char hash[TN_STATE_HASH]);
 /* The file is there entirely or not at all, and holds its own hash; reading checks it. Writing may be done by

@@ -87,7 +87,7 @@ static tn_status voting_after_step(void *opaque, const tn_loss_call *call) {
   const bool due = self->interval > 0
                        ? self->steps % self->interval == 0
                        : floor(call->progress.epoch + a_step + 1e-9) > floor(call->progress.epoch + 1e-9);
-  if (status < 0 || !due || self->teachers == 0) return status;
+  if (status < 0 || !due || self->teachers == 0 || !call->model_params) return status;
   tn_params *now = tn_params_clone(call->model_params);
   if (!now) return TN_ERROR_MEMORY;
   self->intervals++;

@@ -165,3 +165,21 @@ Test(state, a_name_given_twice_is_an_error) {
   tn_context_clear(tn_context_current());
   tn_state_free(state);
 }
+
+Test(state, a_difference_is_named_from_either_side) {
+  values x = example(), y = example();
+  tn_state *a = tn_state_new(), *b = tn_state_new(), *c = tn_state_new(), *none = tn_state_new();
+  visit(&x, a, false);
+  visit(&y, b, false);
+  cr_assert_null(tn_state_difference(a, b));
+  /* true value, two numbers, text, block, tensor, list of entries (twice), 2 + 6 and 6 floats */
+  EXPECT_INT(tn_state_bytes(a, "net"), 1 + 8 + 8 + 5 + 3 + 16 + 2 * 16 + 4 * 8 + 4 * 6);
+  EXPECT_INT(tn_state_bytes(a, "ne"), 0);
+  tn_f32(tn_param_tensor(y.params, 1))[5] = -5;
+  visit(&y, c, false);
+  EXPECT_TEXT(tn_state_difference(a, c), "net/params/1.weight");
+  EXPECT_TEXT(tn_state_difference(a, none), "net/boolean");
+  EXPECT_TEXT(tn_state_difference(none, a), "net/boolean");
+  tn_state_free(a), tn_state_free(b), tn_state_free(c), tn_state_free(none);
+  release(&x), release(&y);
+}

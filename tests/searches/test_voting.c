@@ -186,6 +186,14 @@ Test(voting, majority_counts_votes) {
   EXPECT_NEAR(value_of(&s, NULL), 2 / 3.0 * log(4 / 3.0) + 1 / 3.0 * log(2 / 3.0), 1e-14);
 }
 
+Test(voting, a_loss_without_a_model_has_no_past) {
+  school s;
+  open_school(&s, "interval = 1");
+  s.model = NULL, s.student = NULL;
+  after_step(&s, 0);
+  EXPECT_INT(teachers_of(&s), 0);
+}
+
 /* The last two, one every third step. */
 Test(voting, the_queue_keeps_the_last_ones) {
   school s, other;

@@ -34,7 +34,7 @@ optimizer|PAST_TENSOR|optimizer.faulty|guard|crashed (Segmentation fault) in sub
 optimizer|LEAK|optimizer.faulty|thousand|
 optimizer|DOUBLE_FREE|optimizer.faulty|defaults|crashed (Aborted)
 optimizer|NO_STATE|optimizer.faulty|state|a fresh instance with the saved state goes on differently
-optimizer|STATE_ORDER|optimizer.faulty|state|loading the state: state visits 'momenta' while loading, but saved 'momentum' there
+optimizer|STATE_ORDER|optimizer.faulty|state|loading the state: the saved state holds no 'subject/momenta'
 optimizer|ORDER|optimizer.faulty|order|the update of
 optimizer|RANDOM|optimizer.faulty|seed|two runs with the same seed differ
 optimizer|SHARED|optimizer.faulty|independence|what it does depends on another instance of its class

@@ -9,7 +9,7 @@ static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   int64_t mine = unit, all[64] = {0};
   if (ranks < 1 || ranks > 64) return tn_fail(TN_ERROR_INVALID, "%d ranks", ranks);
   const tn_status status = table->all_gather(c->self, &mine, all, sizeof mine);
-  tn_digest_bytes(&bench->digest, all, sizeof all);
+  tn_fingerprint_bytes(&bench->digest, all, sizeof all);
   return status;
 }
 

@@ -35,7 +35,7 @@ static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   for (int64_t i = 0; i < 4; i++) index[i] = (7 * unit + 3 * i) % rows;
   tn_fields *fields = tn_fields_new();
   const tn_status status = tn_dataset_read(&part, index, 4, fields);
-  if (status >= 0) tn_digest_fields(&bench->digest, fields);
+  if (status >= 0) tn_fingerprint_fields(&bench->digest, fields);
   return status;
 }
 
@@ -115,9 +115,9 @@ static void rows(tn_trial *t) {
   const int64_t many[4] = {count - 1, 0, count / 2, count - 1};
   tn_scope_open();
   const tn_fields *all = read_rows(&c, many, 4), *again = read_rows(&c, many, 4);
-  tn_digest x = {0}, y = {0};
-  tn_digest_fields(&x, all);
-  tn_digest_fields(&y, again);
+  tn_fingerprint x = {0}, y = {0};
+  tn_fingerprint_fields(&x, all);
+  tn_fingerprint_fields(&y, again);
   if (x.hash != y.hash) tn_trial_fail("the same rows read twice differ");
   for (int64_t r = 0; r < 4; r++) {
     const tn_fields *one = read_rows(&c, &many[r], 1);

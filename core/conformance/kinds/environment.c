@@ -144,9 +144,9 @@ static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   rollout_open(&r);
   roll(bench->trial, c, &r, false, (uint64_t)unit);
   expect_outputs(c, &r);
-  tn_digest_bytes(&bench->digest, r.states, (size_t)(PATHS * r.info.state_width) * sizeof(double));
-  tn_digest_bytes(&bench->digest, r.rewards, PATHS * r.info.objectives * sizeof(double));
-  tn_digest_bytes(&bench->digest, r.features, (size_t)(PATHS * r.info.feature_width) * sizeof(float));
+  tn_fingerprint_bytes(&bench->digest, r.states, (size_t)(PATHS * r.info.state_width) * sizeof(double));
+  tn_fingerprint_bytes(&bench->digest, r.rewards, PATHS * r.info.objectives * sizeof(double));
+  tn_fingerprint_bytes(&bench->digest, r.features, (size_t)(PATHS * r.info.feature_width) * sizeof(float));
   rollout_close(&r);
   return TN_OK;
 }

@@ -49,7 +49,7 @@ static tn_status apply(tn_bench *bench, const tn_component *c, int64_t unit, uin
 
 static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   const tn_status status = apply(bench, c, unit, 1, 3);
-  tn_digest_params(&bench->digest, ((setting *)tn_bench_kept(bench, c))->gradients[0]);
+  tn_fingerprint_params(&bench->digest, ((setting *)tn_bench_kept(bench, c))->gradients[0]);
   return status;
 }
 
@@ -58,8 +58,8 @@ static void finite(tn_trial *t) {
   tn_bench bench;
   tn_bench_ready(&bench, t, NULL);
   setting *s = tn_bench_kept(&bench, bench.subject);
-  tn_digest before = {0}, after = {0};
-  tn_digest_params(&before, s->params);
+  tn_fingerprint before = {0}, after = {0};
+  tn_fingerprint_params(&before, s->params);
   for (uint32_t i = 0; i < 2 * TN_ARRAY_LENGTH(scales); i++) {
     tn_scope_open();
     const tn_status status = apply(&bench, bench.subject, i, 1 + i % 2, scales[i / 2]);
@@ -73,7 +73,7 @@ static void finite(tn_trial *t) {
     const double norm = tn_params_norm(s->gradients[0]);
     if (!isfinite(norm)) tn_trial_fail("gradients of size %g come out as %g", scales[i / 2], norm);
   }
-  tn_digest_params(&after, s->params);
+  tn_fingerprint_params(&after, s->params);
   if (before.hash != after.hash) tn_trial_fail("it changes the parameters");
   tn_bench_close(&bench);
 }

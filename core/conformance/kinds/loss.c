@@ -64,8 +64,8 @@ static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   tn_tensor *value = value_of(c, fields);
   if (tn_poisoned(value)) return TN_ERROR_SHAPE;
   if (tn_requires_gradient(value)) tn_grad(value, leaves, count, slopes, 0);
-  tn_digest_tensor(&bench->digest, value);
-  for (uint32_t i = 0; i < count; i++) tn_digest_tensor(&bench->digest, slopes[i]);
+  tn_fingerprint_tensor(&bench->digest, value);
+  for (uint32_t i = 0; i < count; i++) tn_fingerprint_tensor(&bench->digest, slopes[i]);
   tn_rng rng;
   const tn_loss_call call = call_of(c, fields, &rng);
   const bool recording = tn_record(false);

@@ -42,8 +42,8 @@ static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   if (status >= 0) status = values_of(c, &f);
   if (status < 0) return status;
   for (uint32_t i = 0; i < f.count; i++) {
-    tn_digest_text(&bench->digest, f.names[i]);
-    tn_digest_real(&bench->digest, f.values[i]);
+    tn_fingerprint_text(&bench->digest, f.names[i]);
+    tn_fingerprint_real(&bench->digest, f.values[i]);
   }
   return TN_OK;
 }

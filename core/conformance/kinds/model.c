@@ -17,7 +17,7 @@ static tn_status prepare(tn_bench *bench, const tn_component *c) {
 }
 
 static tn_fields *apply(const tn_component *c, const tn_params *params, const tn_fields *inputs, tn_mode mode,
-                        tn_digest *updates) {
+                        tn_fingerprint *updates) {
   static tn_buffer_update room[MOST_UPDATES];
   tn_rng rng = tn_rng_at("conformance", "apply", 0);
   tn_model_call call = {.size = sizeof call,
@@ -30,7 +30,7 @@ static tn_fields *apply(const tn_component *c, const tn_params *params, const tn
   tn_status status = tn_model_apply(c, &call);
   if (status < 0 && !tn_failed()) tn_fail(status, "apply fails without a message");
   if (status < 0) return NULL;
-  for (uint32_t i = 0; updates && i < call.update_count; i++) tn_digest_tensor(updates, room[i].value);
+  for (uint32_t i = 0; updates && i < call.update_count; i++) tn_fingerprint_tensor(updates, room[i].value);
   return call.outputs;
 }
 
@@ -39,7 +39,7 @@ static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   const tn_fields *outputs =
       apply(c, tn_parameters(c), inputs, unit % 2 ? TN_TRAIN : TN_EVALUATE, &bench->digest);
   if (!outputs) return TN_ERROR_INVALID;
-  tn_digest_fields(&bench->digest, outputs);
+  tn_fingerprint_fields(&bench->digest, outputs);
   return TN_OK;
 }
 
@@ -48,16 +48,16 @@ static void pure(tn_trial *t) {
   tn_bench_ready(&bench, t, NULL);
   tn_params *params = tn_parameters(bench.subject);
   for (tn_mode mode = TN_TRAIN; mode <= TN_EVALUATE; mode++) {
-    tn_digest before = {0}, after = {0}, first = {0}, second = {0};
+    tn_fingerprint before = {0}, after = {0}, first = {0}, second = {0};
     tn_scope_open();
     const tn_fields *inputs = tn_bench_fields(&bench, 0, BATCH);
-    tn_digest_params(&before, params);
-    tn_digest_fields(&before, inputs);
-    tn_digest_fields(&first, apply(bench.subject, params, inputs, mode, &first));
+    tn_fingerprint_params(&before, params);
+    tn_fingerprint_fields(&before, inputs);
+    tn_fingerprint_fields(&first, apply(bench.subject, params, inputs, mode, &first));
     apply(bench.subject, params, tn_bench_fields(&bench, BATCH, BATCH), mode, NULL);
-    tn_digest_fields(&second, apply(bench.subject, params, inputs, mode, &second));
-    tn_digest_params(&after, params);
-    tn_digest_fields(&after, inputs);
+    tn_fingerprint_fields(&second, apply(bench.subject, params, inputs, mode, &second));
+    tn_fingerprint_params(&after, params);
+    tn_fingerprint_fields(&after, inputs);
     tn_trial_expect(tn_outcome(), "apply");
     if (first.hash != second.hash)
       tn_trial_fail("apply is not pure: the same inputs give other bits the second time");

@@ -99,7 +99,7 @@ static tn_status step(tn_bench *bench, const tn_component *c, int64_t number, do
 
 static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   const tn_status status = step(bench, c, unit + 1, 1);
-  tn_digest_params(&bench->digest, ((quadratic *)tn_bench_kept(bench, c))->params);
+  tn_fingerprint_params(&bench->digest, ((quadratic *)tn_bench_kept(bench, c))->params);
   return status;
 }
 static void carry(const tn_bench *from, tn_bench *to) {
@@ -188,14 +188,15 @@ static void zero(tn_trial *t) {
 
 static void untrained(tn_trial *t) {
   tn_bench bench;
-  tn_digest before = {0}, after = {0};
+  tn_fingerprint before = {0}, after = {0};
   tn_bench_ready(&bench, t, NULL);
   const tn_params *params = ((quadratic *)tn_bench_kept(&bench, bench.subject))->params;
   for (int turn = 0; turn < 2; turn++) {
     for (uint32_t i = 0; i < tn_params_count(params); i++) {
       tn_param_entry x;
       tn_params_entry(params, i, &x);
-      if (x.group == TN_FIXED || x.group == TN_BUFFER) tn_digest_tensor(turn ? &after : &before, x.tensor);
+      if (x.group == TN_FIXED || x.group == TN_BUFFER)
+        tn_fingerprint_tensor(turn ? &after : &before, x.tensor);
     }
     if (turn == 0) steps(&bench, 3, 1);
   }

@@ -26,12 +26,12 @@ static tn_fields *predict(tn_bench *bench, const tn_component *c, int64_t first,
 static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   tn_fields *inputs, *outputs = predict(bench, c, BATCH * unit, &inputs);
   if (tn_failed()) return TN_ERROR_INVALID;
-  tn_digest_fields(&bench->digest, outputs);
+  tn_fingerprint_fields(&bench->digest, outputs);
   return tn_predictor_adapt(c, inputs, outputs);
 }
 
-static tn_digest prediction(tn_bench *bench, int64_t first) {
-  tn_digest digest = {0};
+static tn_fingerprint prediction(tn_bench *bench, int64_t first) {
+  tn_fingerprint digest = {0};
   tn_scope_open();
   const tn_fields *outputs = predict(bench, bench->subject, first, NULL);
   tn_trial_expect(tn_outcome(), "predict");
@@ -43,7 +43,7 @@ static tn_digest prediction(tn_bench *bench, int64_t first) {
     for (int64_t k = 0; x->dtype == TN_F32 && k < tn_numel(x); k++)
       if (isnan(tn_f32(x)[k])) tn_trial_fail("'%s' holds NaN", name);
   }
-  tn_digest_fields(&digest, outputs);
+  tn_fingerprint_fields(&digest, outputs);
   tn_scope_close();
   return digest;
 }
@@ -51,7 +51,7 @@ static tn_digest prediction(tn_bench *bench, int64_t first) {
 static void constant(tn_trial *t) {
   tn_bench bench;
   tn_bench_ready(&bench, t, NULL);
-  const tn_digest first = prediction(&bench, 0);
+  const tn_fingerprint first = prediction(&bench, 0);
   (void)prediction(&bench, 3 * BATCH);
   if (prediction(&bench, 0).hash != first.hash) tn_trial_fail("predicting changes what was learnt");
   tn_bench_close(&bench);
@@ -62,7 +62,7 @@ static void reset(tn_trial *t) {
   tn_bench_ready(&bench, t, NULL);
   const tn_predictor *table = bench.subject->vtable;
   if (!TN_HAS(table, tn_predictor, adapt)) tn_trial_absent("it does not adapt");
-  const tn_digest first = prediction(&bench, 0);
+  const tn_fingerprint first = prediction(&bench, 0);
   for (int64_t unit = 0; unit < 4; unit++) tn_bench_work(&bench, bench.subject, unit);
   tn_trial_expect(tn_predictor_reset(bench.subject), "reset");
   if (prediction(&bench, 0).hash != first.hash)

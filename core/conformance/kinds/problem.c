@@ -61,8 +61,8 @@ static tn_status work_genome(tn_bench *bench, const tn_component *c, const tn_pr
   if (status >= 0) status = g->mutate(c->self, &parent, &rng, &child);
   if (status >= 0) status = g->evaluate(c->self, &child, values);
   if (status >= 0) {
-    tn_digest_bytes(&bench->digest, child.data, child.bytes);
-    tn_digest_bytes(&bench->digest, values, (size_t)outputs_of(info) * sizeof *values);
+    tn_fingerprint_bytes(&bench->digest, child.data, child.bytes);
+    tn_fingerprint_bytes(&bench->digest, values, (size_t)outputs_of(info) * sizeof *values);
   }
   tn_free(parent.data);
   tn_free(child.data);
@@ -88,7 +88,7 @@ static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   for (int64_t i = 0; i < POINTS; i++)
     point_in(bench->trial, &info, (uint64_t)(unit * POINTS + i), points + i * info.variables);
   status = table->evaluate(c->self, points, POINTS, values);
-  tn_digest_bytes(&bench->digest, values, (size_t)(POINTS * outputs_of(&info)) * sizeof *values);
+  tn_fingerprint_bytes(&bench->digest, values, (size_t)(POINTS * outputs_of(&info)) * sizeof *values);
   tn_guard_give(points);
   tn_guard_give(values);
   return status;

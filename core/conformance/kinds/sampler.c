@@ -17,7 +17,8 @@ static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   (void)unit;
   const tn_status status = tn_sampler_next(c, index, &count, &ends);
   if (status < 0) return status;
-  if (count >= 1 && count <= BATCH) tn_digest_bytes(&bench->digest, index, (size_t)count * sizeof *index);
+  if (count >= 1 && count <= BATCH)
+    tn_fingerprint_bytes(&bench->digest, index, (size_t)count * sizeof *index);
   double scores[BATCH];
   for (int64_t i = 0; i < count; i++) scores[i] = 1 / (1 + (double)index[i]);
   return tn_sampler_feedback(c, index, scores, count);

@@ -6,7 +6,7 @@
 
 static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   tn_progress progress = tn_bench_progress(10 * unit, TN_TRAIN);
-  tn_digest_real(&bench->digest, tn_schedule_factor(c, &progress));
+  tn_fingerprint_real(&bench->digest, tn_schedule_factor(c, &progress));
   tn_schedule_observe(c, &progress, 1.0 / (double)(unit + 1), 2.0 / (double)(unit + 2));
   return TN_OK;
 }

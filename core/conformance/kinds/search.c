@@ -56,7 +56,7 @@ static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   progress.steps = STEPS;
   tn_status status = tn_search_step(c, &progress);
   if (status >= 0) status = tn_search_derive(c, &genotype);
-  if (status >= 0 && genotype) tn_digest_text(&bench->digest, genotype);
+  if (status >= 0 && genotype) tn_fingerprint_text(&bench->digest, genotype);
   tn_free(genotype);
   return status;
 }

@@ -28,8 +28,8 @@ static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   tn_solver_status s = {.size = sizeof s};
   (void)unit;
   const tn_status status = tn_solver_step(c, &s);
-  tn_digest_real(&bench->digest, s.value);
-  tn_digest_real(&bench->digest, s.bound);
+  tn_fingerprint_real(&bench->digest, s.value);
+  tn_fingerprint_real(&bench->digest, s.bound);
   return status;
 }
 

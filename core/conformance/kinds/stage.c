@@ -57,8 +57,8 @@ static void find(tn_trial *t, choice *c) {
                 first.text);
 }
 
-static tn_digest run(tn_trial *t, const choice *c, int32_t threads) {
-  tn_digest digest = {0};
+static tn_fingerprint run(tn_trial *t, const choice *c, int32_t threads) {
+  tn_fingerprint digest = {0};
   tn_error error = {0};
   const tn_smoke_setting smoke = {"subject", "", t->run, c->overrides, c->count, threads, false};
   if (tn_smoke_run(t, &smoke, &digest, &error) < 0) tn_trial_fail("a shortened run: %s", error.text);
@@ -74,7 +74,7 @@ static void smoke(tn_trial *t) {
 static void repeat(tn_trial *t) {
   choice c;
   find(t, &c);
-  const tn_digest one = run(t, &c, 1);
+  const tn_fingerprint one = run(t, &c, 1);
   if (one.items == 0) tn_trial_absent("it leaves no results and no parameters");
   if (run(t, &c, 1).hash != one.hash) tn_trial_fail("two runs with the same seed end differently");
   for (int32_t n = 2; n <= 4; n *= 2)

@@ -28,7 +28,7 @@ static tn_fields *apply(tn_bench *bench, const tn_component *c, int64_t first, t
 }
 
 static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
-  tn_digest_fields(&bench->digest, apply(bench, c, BATCH * unit, unit % 2 ? TN_EVALUATE : TN_TRAIN));
+  tn_fingerprint_fields(&bench->digest, apply(bench, c, BATCH * unit, unit % 2 ? TN_EVALUATE : TN_TRAIN));
   return tn_outcome();
 }
 

@@ -32,8 +32,8 @@ static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   tn_tensor *value = combine(bench, c, unit * BATCH, BATCH, &losses);
   if (tn_poisoned(value)) return TN_ERROR_SHAPE;
   if (tn_requires_gradient(value)) tn_grad(value, &losses, 1, &slope, 0);
-  tn_digest_tensor(&bench->digest, value);
-  tn_digest_tensor(&bench->digest, slope);
+  tn_fingerprint_tensor(&bench->digest, value);
+  tn_fingerprint_tensor(&bench->digest, slope);
   return TN_OK;
 }
 
