@@ -5,9 +5,10 @@
  *
  *   entropy    gamma < 0: the head of least e_i, averaged over the batch or, with unit = sample, of each row;
  *              gamma >= 0: sum_i weight_i p_i, weight_i ~ (e_i + 1e-8)^-gamma
- *   prototype  the head of the domain whose mean feature has the largest cosine similarity to the batch's
- * mean feature (to each row's); gamma >= 0: weight_i ~ (1 - cosine + 1e-8)^-gamma uniform    the mean of all
- * p_i joint      head 0
+ *   prototype  the head of the domain whose mean feature has the largest cosine similarity to the mean
+ *              feature of the batch (to each row's); gamma >= 0: weight_i ~ (1 - cosine + 1e-8)^-gamma
+ *   uniform    the mean of all p_i
+ *   joint      head 0
  *
  * Retraining after the prediction, heads only: on rows of confidence >= beta, one step on
  * sum_i CE(l_i, label), the label being that of each head itself (own), of the joint head (joint), of the
