@@ -19,13 +19,14 @@
 #include "memory.h"
 
 enum { RING, HERDING };
+enum { AS_IS, NORMALISED };
 
 struct adanpc {
   const tn_component *model, *optimizer;
   const char *features;
   int64_t k, capacity, bn_steps;
   double temperature, beta, radius;
-  int32_t replace;
+  int32_t replace, bn_memory;
   bool bn;
 
   int64_t classes, source; /* source: entries of the training rows */
@@ -47,6 +48,8 @@ static const tn_param adanpc_params[] = {
     TN_CHOICE(struct adanpc, replace, "ring", "ring|herding",
               "what a full memory keeps: the newest of the stream, or what follows the means of the classes"),
     TN_BOOL(struct adanpc, bn, "no", "normalise features by the batch, trained on the stream's entropy"),
+    TN_CHOICE(struct adanpc, bn_memory, "as_is", "as_is|normalised",
+              "training features in the memory, with bn: as they are, or normalised by their own statistics"),
     TN_INTEGER(struct adanpc, bn_steps, "1", 0, 1000, NULL, "of the optimizer a batch, with bn"),
     TN_REFERENCE(struct adanpc, optimizer, 0, TN_OPTIMIZER, "optimizer.adam", "of the scale and shift of bn"),
     TN_STRING(struct adanpc, features, "features", "output field of the model to compare (n, d)"),
@@ -126,7 +129,8 @@ static tn_status adanpc_fit(void *self, const tn_component *data, const tn_refer
   flat_index_clear(&p->memory.index);
   flat_index_clear(&p->start.index);
   tn_status status = backbone_each(p->model, data, transforms, remember, p);
-  if (status >= 0 && p->bn) status = feature_norm_begin(&p->norm, &p->memory.index, p->optimizer);
+  if (status >= 0 && p->bn)
+    status = feature_norm_begin(&p->norm, &p->memory.index, p->bn_memory == NORMALISED, p->optimizer);
   if (status >= 0 && is_herded(p)) status = begin_herding(p);
   p->source = p->memory.index.count;
   p->oldest = p->source;

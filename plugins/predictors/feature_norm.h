@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* A batch normalisation (Ioffe and Szegedy 2015) of features by the statistics of the batch, whose scale and
- * shift are trained on the test stream. The training features, which are its other side, are normalised by
- * their own statistics once, as by a scale of 1 and a shift of 0. */
+ * shift are trained on the test stream. The training features, to which they are compared, stay as they are,
+ * or are normalised by their own statistics once, as by a scale of 1 and a shift of 0. */
 #ifndef TENON_PLUGINS_FEATURE_NORM_H
 #define TENON_PLUGINS_FEATURE_NORM_H
 
@@ -61,20 +61,23 @@ static inline tn_status feature_norm_measure(struct feature_norm *norm, const st
   return norm->mean && norm->variance ? tn_outcome() : TN_ERROR_MEMORY;
 }
 
-/* Starts from the training features in `index`, which become normalised vectors of length 1. */
+/* Starts from the training features in `index`, which become vectors of length 1, normalised before or not.
+ */
 static inline tn_status feature_norm_begin(struct feature_norm *norm, struct flat_index *index,
-                                           const tn_component *optimizer) {
+                                           bool normalised, const tn_component *optimizer) {
   feature_norm_release(norm);
   tn_status status = feature_norm_measure(norm, index);
   const bool recording = tn_record(false);
   for (int64_t b = 0; status >= 0 && b < index->block_count; b++) {
     tn_scope_open();
     tn_tensor *block = index->blocks[b];
-    tn_tensor *normal =
-        unit_rows(tn_batch_norm_fixed(block, NULL, NULL, norm->mean, norm->variance, FEATURE_NORM_EPSILON));
+    tn_tensor *entries =
+        normalised ? tn_batch_norm_fixed(block, NULL, NULL, norm->mean, norm->variance, FEATURE_NORM_EPSILON)
+                   : block;
+    tn_tensor *unit = unit_rows(entries);
     status = tn_outcome();
     if (status >= 0)
-      memcpy(tn_data(block), tn_data(normal),
+      memcpy(tn_data(block), tn_data(unit),
              (size_t)tn_numel(block) * (block->dtype == TN_F64 ? sizeof(double) : sizeof(float)));
     tn_scope_close();
   }

@@ -165,11 +165,12 @@ static double *pixels(const tn_fields *fields) {
   return x;
 }
 
-/* With scale 1 and shift 0: queries by their batch, the memory by the training rows; one query alone by
- * these too. */
-Test(adanpc, bn_normalises_queries_by_their_batch_and_the_memory_by_the_training_rows) {
-  harness_open("float64", DIGITS ADANPC("p", "k = 7\nbn = yes\nbn_steps = 0"));
-  const tn_component *p = fitted("p", "d"), *d = harness_component("d");
+/* With scale 1 and shift 0: queries by their batch, one query alone by the training rows; these in the memory
+ * as they are or by their own statistics. */
+Test(adanpc, bn_normalises_queries_by_their_batch) {
+  harness_open("float64", DIGITS ADANPC("p", "k = 7\nbn = yes\nbn_steps = 0")
+                              ADANPC("q", "k = 7\nbn = yes\nbn_steps = 0\nbn_memory = normalised"));
+  const tn_component *d = harness_component("d");
   const int64_t n = tn_dataset_rows(d);
   const tn_fields *rows = rows_of(d, "train", 0, n);
   const int64_t *labels = tn_i64(tn_field(rows, "label"));
@@ -177,15 +178,18 @@ Test(adanpc, bn_normalises_queries_by_their_batch_and_the_memory_by_the_training
   for (int64_t i = 0; i < n * D; i++) mean[i % D] += memory[i] / (double)n;
   for (int64_t i = 0; i < n * D; i++)
     variance[i % D] += (memory[i] - mean[i % D]) * (memory[i] - mean[i % D]) / (double)n;
-  standardise(memory, n, NULL, NULL);
-  for (int alone = 0; alone < 2; alone++) {
-    const int64_t count = alone ? 1 : QUERIES;
-    const tn_fields *queries = test_rows(0, count), *outputs = predict(p, queries);
-    double *q = pixels(queries);
-    standardise(q, count, alone ? mean : NULL, alone ? variance : NULL);
-    for (int64_t i = 0; i < count; i++)
-      expect_vote(neighbours_among(memory, labels, n, q + i * D), 7, 0.1, outputs, i);
-    free(q);
+  for (int normalised = 0; normalised < 2; normalised++) {
+    const tn_component *p = fitted(normalised ? "q" : "p", "d");
+    if (normalised) standardise(memory, n, NULL, NULL);
+    for (int alone = 0; alone < 2; alone++) {
+      const int64_t count = alone ? 1 : QUERIES;
+      const tn_fields *queries = test_rows(0, count), *outputs = predict(p, queries);
+      double *q = pixels(queries);
+      standardise(q, count, alone ? mean : NULL, alone ? variance : NULL);
+      for (int64_t i = 0; i < count; i++)
+        expect_vote(neighbours_among(memory, labels, n, q + i * D), 7, 0.1, outputs, i);
+      free(q);
+    }
   }
   free(memory);
 }
@@ -231,12 +235,20 @@ static void check_gradient(const char *section) {
   harness_forget(before);
   harness_forget(after);
 }
+#define DESCENDING "k = 10\nbn = yes\nbeta = 2\noptimizer = sgd\n"
 Test(adanpc, bn_descends_the_gradient_of_the_entropy) {
-  harness_open("float64", DIGITS "[sgd]\nuse = optimizer.sgd\nlr = 1\nmomentum = 0\n" ADANPC(
-                              "p", "k = 10\nbn = yes\nbeta = 2\noptimizer = sgd")
-                              ADANPC("r", "k = 10\nradius = 0.4\nbn = yes\nbeta = 2\noptimizer = sgd"));
+  harness_open("float64", DIGITS "[sgd]\nuse = optimizer.sgd\nlr = 1\nmomentum = 0\n" ADANPC("p", DESCENDING)
+                              ADANPC("q", DESCENDING "bn_memory = normalised")
+                                  ADANPC("r", DESCENDING "bn_memory = normalised\nradius = 0.4"));
   check_gradient("p");
+  check_gradient("q");
   check_gradient("r");
+  const tn_fields *queries = test_rows(0, QUERIES), *nearest = predict(fitted("q", "d"), queries),
+                  *within = predict(fitted("r", "d"), queries);
+  bool differ = false;
+  for (int64_t i = 0; i < QUERIES * CLASSES; i++)
+    differ |= probability(nearest, 0, i) != probability(within, 0, i);
+  cr_assert(differ, "the radius is not used");
 }
 
 /* After one step the entropy of the same batch is lower, after three still lower. */
