@@ -10,27 +10,31 @@
 
 #include <tenon/plugin.h>
 
-static inline double herding_dot(const double *x, const double *y, int64_t width) {
-  double sum = 0;
-  for (int64_t d = 0; d < width; d++) sum += x[d] * y[d];
-  return sum;
+/* sums[i] += x_i y for all i, of vectors by columns: (width, n). */
+static inline void herding_dots(const double *columns, int64_t n, int64_t width, const double *y,
+                                double *restrict sums) {
+  for (int64_t d = 0; d < width; d++)
+    for (int64_t i = 0; i < n; i++) sums[i] += columns[d * n + i] * y[d];
 }
 
 /* Vectors x (n, width). The first `keep` <= n choices in order, into `chosen` (keep); of equally good ones
  * the first is taken. */
 static inline tn_status herding_choose(const double *x, int64_t n, int64_t width, int64_t keep,
                                        int64_t *chosen) {
+  double *columns = tn_alloc((size_t)(n * width) * sizeof *columns);
   double *mean = tn_alloc((size_t)width * sizeof *mean), *half = tn_alloc((size_t)n * sizeof *half);
   double *along = tn_alloc((size_t)n * sizeof *along);     /* x_i mu */
   double *covered = tn_alloc((size_t)n * sizeof *covered); /* x_i (p_1 + ... + p_(t-1)) */
   bool *taken = tn_alloc((size_t)n);
-  const bool ready = mean && half && along && covered && taken;
+  const bool ready = columns && mean && half && along && covered && taken;
   for (int64_t i = 0; ready && i < n; i++)
-    for (int64_t d = 0; d < width; d++) mean[d] += x[i * width + d] / (double)n;
-  for (int64_t i = 0; ready && i < n; i++) {
-    half[i] = herding_dot(x + i * width, x + i * width, width) / 2;
-    along[i] = herding_dot(x + i * width, mean, width);
-  }
+    for (int64_t d = 0; d < width; d++) {
+      const double value = x[i * width + d];
+      columns[d * n + i] = value;
+      mean[d] += value / (double)n;
+      half[i] += value * value / 2;
+    }
+  if (ready) herding_dots(columns, n, width, mean, along);
   for (int64_t t = 1; ready && t <= keep; t++) {
     int64_t best = -1;
     double most = 0;
@@ -42,8 +46,9 @@ static inline tn_status herding_choose(const double *x, int64_t n, int64_t width
     }
     taken[best] = true;
     chosen[t - 1] = best;
-    for (int64_t i = 0; i < n; i++) covered[i] += herding_dot(x + i * width, x + best * width, width);
+    herding_dots(columns, n, width, x + best * width, covered);
   }
+  tn_free(columns);
   tn_free(mean);
   tn_free(half);
   tn_free(along);
