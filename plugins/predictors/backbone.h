@@ -59,9 +59,9 @@ backbone_each(const tn_component *model, const tn_component *data, const tn_refe
   return status;
 }
 
-/* Rows (n, d) scaled to length 1; zero stays zero. */
+/* Rows (n, d) scaled to length 1; zero stays zero, and has a slope of its own. */
 static inline tn_tensor *unit_rows(tn_tensor *z) {
-  tn_tensor *length = tn_sqrt(tn_sum_axis(tn_mul(z, z), 1)); /* (n) */
+  tn_tensor *length = tn_sqrt(tn_shift(tn_sum_axis(tn_mul(z, z), 1), 1e-24)); /* (n) */
   return tn_div(z, tn_reshape(tn_clamp(length, 1e-12, INFINITY), TN_SHAPE(tn_dim(z, 0), 1)));
 }
 

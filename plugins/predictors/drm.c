@@ -5,15 +5,16 @@
  *
  *   entropy    gamma < 0: the head of least e_i, averaged over the batch or, with unit = sample, of each row;
  *              gamma >= 0: sum_i weight_i p_i, weight_i ~ (e_i + 1e-8)^-gamma
- *   prototype  the head of the domain whose mean feature has the largest cosine similarity to the batch's
- * mean feature (to each row's); gamma >= 0: weight_i ~ (1 - cosine + 1e-8)^-gamma uniform    the mean of all
- * p_i joint      head 0
+ *   prototype  the head of the domain whose mean feature has the largest cosine similarity to the mean
+ *              feature of the batch (to each row's); gamma >= 0: weight_i ~ (1 - cosine + 1e-8)^-gamma
+ *   uniform    the mean of all p_i
+ *   joint      head 0
  *
  * Retraining after the prediction, heads only: on rows of confidence >= beta, one step on
  * sum_i CE(l_i, label), the label being that of each head itself (own), of the joint head (joint), of the
  * uniform mean (uniform) or of the mixture above (drm). */
 #include "backbone.h"
-#include <tenon/optimizer.h>
+#include "descent.h"
 
 enum { GAP_ENTROPY, GAP_PROTOTYPE, GAP_UNIFORM, GAP_JOINT };
 enum { RETRAIN_NONE, RETRAIN_OWN, RETRAIN_JOINT, RETRAIN_UNIFORM, RETRAIN_DRM };
@@ -252,33 +253,28 @@ static tn_tensor *head_loss(const struct drm *p, tn_tensor *logits, tn_tensor *l
                   (double)p->heads / count);
 }
 
+struct retraining {
+  const tn_fields *inputs;
+  tn_tensor *label, *weight; /* (n heads) */
+};
+static tn_status drm_objective(void *self, const void *batch, tn_tensor **loss) {
+  const struct drm *p = self;
+  const struct retraining *r = batch;
+  const tn_fields *made = backbone_outputs(p->model, p->params, r->inputs, TN_NORM_RUNNING);
+  if (!made) return TN_ERROR_INVALID;
+  *loss = head_loss(p, tn_field(made, "head_logits"), r->label, r->weight);
+  return TN_OK;
+}
+
 static tn_status drm_adapt(void *self, const tn_fields *inputs, const tn_fields *outputs) {
   struct drm *p = self;
   if (p->retrain == RETRAIN_NONE) return TN_OK;
   const int64_t rows = tn_dim(tn_field(outputs, "head_logits"), 0) * p->heads;
-  tn_tensor *label = tn_zeros(TN_I64, TN_SHAPE(rows)), *weight = tn_zeros(TN_F64, TN_SHAPE(rows));
-  pseudo_labels(p, outputs, label, weight);
-  tn_status status = tn_outcome();
-  for (int64_t s = 0; status >= 0 && s < p->steps; s++) {
-    tn_scope_open();
-    const bool recording = tn_record(true);
-    const tn_fields *made = backbone_outputs(p->model, p->params, inputs, TN_NORM_RUNNING);
-    tn_tensor *loss = made ? head_loss(p, tn_field(made, "head_logits"), label, weight) : NULL;
-    status = made ? tn_outcome() : TN_ERROR_INVALID;
-    if (status >= 0 && loss) status = tn_grad_params(loss, p->selected, p->gradient);
-    tn_record(recording);
-    if (status >= 0 && loss) {
-      const tn_optimizer_step step = {.size = sizeof step,
-                                      .params = p->selected,
-                                      .gradient = p->gradient,
-                                      .loss = tn_item(loss),
-                                      .schedule = 1,
-                                      .step = ++p->step};
-      status = tn_optimizer_update(p->optimizer, &step);
-    }
-    tn_scope_close();
-  }
-  return status;
+  const struct retraining batch = {inputs, tn_zeros(TN_I64, TN_SHAPE(rows)),
+                                   tn_zeros(TN_F64, TN_SHAPE(rows))};
+  pseudo_labels(p, outputs, batch.label, batch.weight);
+  const struct descent descent = {p->optimizer, p->selected, p->gradient, &p->step};
+  return descend(&descent, p->steps, drm_objective, p, &batch);
 }
 
 static void drm_destroy(void *self) {

@@ -57,6 +57,14 @@ static inline void flat_index_set(struct flat_index *index, int64_t at, const tn
          (const char *)tn_data((tn_tensor *)(uintptr_t)vectors) + (size_t)i * row, row);
 }
 
+/* Vector `at`, into `vector` (width). */
+static inline void flat_index_get(const struct flat_index *index, int64_t at, double *vector) {
+  const tn_tensor *block = index->blocks[at / FLAT_BLOCK];
+  const int64_t first = at % FLAT_BLOCK * index->width;
+  for (int64_t d = 0; d < index->width; d++)
+    vector[d] = block->dtype == TN_F64 ? tn_f64(block)[first + d] : (double)tn_f32(block)[first + d];
+}
+
 /* The k largest cosines of each query, largest first, and whose they are: both (n, k), the caller's. `k` must
  * not exceed the count. Equal cosines: the older one first. */
 static inline tn_status flat_index_search(const struct flat_index *index, tn_tensor *queries, int64_t k,

@@ -6,7 +6,7 @@
  *   shot_im       Liang et al. 2020 (information maximisation): all but the head, mean H(p) - H(mean p)
  * A batch is predicted before the step that it causes. */
 #include "backbone.h"
-#include <tenon/optimizer.h>
+#include "descent.h"
 
 enum { HEAD, TENT, PSEUDO_LABEL, SHOT_IM };
 
@@ -125,11 +125,10 @@ static tn_status online_predict(void *self, const tn_fields *inputs, tn_fields *
 /* What a step lowers; logits (n, classes), recorded. NULL: nothing to learn from this batch. */
 static tn_tensor *objective(const struct online *p, tn_tensor *logits) {
   tn_tensor *log_p = tn_log_softmax(logits, 1);
-  tn_tensor *entropy = tn_neg(tn_mean(tn_sum_axis(tn_mul(tn_exp(log_p), log_p), 1)));
-  if (p->method == TENT) return entropy;
+  if (p->method == TENT) return mean_entropy(log_p);
   if (p->method == SHOT_IM) {
     tn_tensor *mean = tn_mean_axis(tn_exp(log_p), 0); /* (classes) */
-    return tn_add(entropy, tn_sum(tn_mul(mean, tn_log(tn_shift(mean, 1e-6)))));
+    return tn_add(mean_entropy(log_p), tn_sum(tn_mul(mean, tn_log(tn_shift(mean, 1e-6)))));
   }
   tn_tensor *certain = tn_stop_gradient(tn_cast(tn_reduce(TN_REDUCE_MAX, tn_exp(log_p), 1, false), TN_F64));
   tn_tensor *weight = tn_zeros(TN_F64, TN_SHAPE(tn_dim(logits, 0)));
@@ -141,30 +140,19 @@ static tn_tensor *objective(const struct online *p, tn_tensor *logits) {
   return tn_scale(tn_sum(tn_mul(each, tn_cast(weight, logits->dtype))), 1 / count);
 }
 
+static tn_status online_objective(void *self, const void *inputs, tn_tensor **loss) {
+  const struct online *p = self;
+  const tn_fields *made = forward(p, inputs);
+  if (!made) return TN_ERROR_INVALID;
+  *loss = objective(p, tn_field(made, "logits"));
+  return TN_OK;
+}
+
 static tn_status online_adapt(void *self, const tn_fields *inputs, const tn_fields *outputs) {
   struct online *p = self;
   (void)outputs;
-  tn_status status = TN_OK;
-  for (int64_t s = 0; status >= 0 && p->method != HEAD && s < p->steps; s++) {
-    tn_scope_open();
-    const bool recording = tn_record(true);
-    const tn_fields *made = forward(p, inputs);
-    tn_tensor *loss = made ? objective(p, tn_field(made, "logits")) : NULL;
-    status = made ? tn_outcome() : TN_ERROR_INVALID;
-    if (status >= 0 && loss) status = tn_grad_params(loss, p->selected, p->gradient);
-    tn_record(recording);
-    if (status >= 0 && loss) {
-      const tn_optimizer_step step = {.size = sizeof step,
-                                      .params = p->selected,
-                                      .gradient = p->gradient,
-                                      .loss = tn_item(loss),
-                                      .schedule = 1,
-                                      .step = ++p->step};
-      status = tn_optimizer_update(p->optimizer, &step);
-    }
-    tn_scope_close();
-  }
-  return status;
+  const struct descent descent = {p->optimizer, p->selected, p->gradient, &p->step};
+  return p->method == HEAD ? TN_OK : descend(&descent, p->steps, online_objective, p, inputs);
 }
 
 static void online_destroy(void *self) { online_release(self); }

@@ -72,14 +72,7 @@ static tn_status cross_validate_check(void *self) {
   if (status >= 0) status = tn_declare_component(stage->model, fields, &fields);
   if (status >= 0 && stage->loss) status = tn_declare_component(stage->loss, fields, NULL);
   if (status >= 0) status = pass_declare_metrics(&stage->metrics, fields);
-  if (status >= 0 && stage->threshold != THRESHOLD_NONE) {
-    const tn_field_spec *logits = tn_spec_get(fields, "logits"), *label = tn_spec_get(fields, "label");
-    if (!logits || !label)
-      status = TN_ERROR_MISSING;
-    else if (tn_spec_numel(logits) > 2 || label->classes > 2)
-      status = tn_fail(TN_ERROR_SHAPE, "a threshold is for two classes, there are %lld",
-                       (long long)label->classes);
-  }
+  if (status >= 0 && stage->threshold != THRESHOLD_NONE) status = threshold_check(fields);
   tn_spec_release(own);
   if (status < 0) return status;
   return inner_call(stage, ((const tn_stage *)stage->inner->vtable)->check, "check");
@@ -171,25 +164,14 @@ static tn_status visit_part(struct cross_validate *stage, const char *part, look
   return status;
 }
 
-/* Appends the logit (of two, their difference) and the truth of every labelled sample. */
 struct collection {
   struct scored *samples;
   int64_t count;
 };
 static tn_status collect(struct cross_validate *stage, tn_fields *fields, void *context) {
-  (void)stage;
   struct collection *all = context;
-  const tn_tensor *z = tn_cast(tn_flatten(tn_field(fields, "logits")), TN_F64); /* (n, 1 or 2) */
-  const tn_tensor *label = tn_field(fields, "label");
-  if (tn_poisoned(z) || tn_poisoned(label)) return tn_outcome();
-  const int64_t width = tn_dim(z, 1);
-  for (int64_t i = 0; i < tn_dim(z, 0); i++) {
-    if (tn_i64(label)[i] < 0) continue;
-    const double *row = tn_f64(z) + i * width;
-    all->samples[all->count++] =
-        (struct scored){width == 2 ? row[1] - row[0] : row[0], tn_i64(label)[i] == 1};
-  }
-  return TN_OK;
+  (void)stage;
+  return threshold_collect(tn_field(fields, "logits"), tn_field(fields, "label"), all->samples, &all->count);
 }
 
 static tn_status tune(struct cross_validate *stage, double *cut) {
@@ -204,14 +186,9 @@ static tn_status tune(struct cross_validate *stage, double *cut) {
 
 static tn_status measure(struct cross_validate *stage, tn_fields *fields, void *context) {
   const double *cut = context;
-  if (stage->threshold != THRESHOLD_NONE) {
-    tn_tensor *z = tn_flatten(tn_field(fields, "logits")); /* (n, 1 or 2) */
-    if (tn_poisoned(z)) return tn_outcome();
-    const double shift[2] = {0, *cut};
-    const int64_t width = tn_dim(z, 1);
-    tn_tensor *row = tn_cast(tn_from(TN_F64, TN_SHAPE(width), shift + (2 - width)), z->dtype);
-    tn_fields_set(fields, "logits", tn_sub(z, row));
-  }
+  if (stage->threshold != THRESHOLD_NONE)
+    tn_fields_set(fields, "logits", threshold_shift(tn_field(fields, "logits"), *cut));
+  if (tn_failed()) return tn_outcome();
   return pass_update_metrics(&stage->metrics, fields);
 }
 

@@ -263,6 +263,13 @@ int64_t harness_integer(const harness_state *state, const char *name) {
   return 0;
 }
 
+tn_params *harness_set(const harness_state *state, const char *name) {
+  for (uint32_t i = 0; i < state->count; i++)
+    if (strcmp(state->items[i].name, name) == 0 && state->items[i].params) return state->items[i].params;
+  cr_assert(false, "no parameters '%s' in the state", name);
+  return NULL;
+}
+
 static bool same_tensor(const tn_tensor *a, const tn_tensor *b) {
   if (!a || !b) return a == b;
   const size_t width = a->dtype == TN_F64 || a->dtype == TN_I64 ? 8 : 4;

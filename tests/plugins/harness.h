@@ -36,6 +36,8 @@ void harness_load(const tn_component *component, const harness_state *state);
 void harness_forget(harness_state *state);
 /* The whole number that was saved under a name; ends the test if there is none. */
 int64_t harness_integer(const harness_state *state, const char *name);
+/* The parameter set that was saved under a name, the state's own; ends the test if there is none. */
+tn_params *harness_set(const harness_state *state, const char *name);
 /* True if two components of the same class were saved with the same bits. */
 bool harness_same(const harness_state *a, const harness_state *b);
 

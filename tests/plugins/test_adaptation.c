@@ -1,116 +1,18 @@
 // SPDX-License-Identifier: MIT
 /* AdaNPC and T3A on networks whose features are the pixels: neighbours, votes and prototypes against plain
  * loops in double precision. */
-#include "harness.h"
 #include "plugins/predictors/flat_index.h"
-#include <stdlib.h>
-#include <tenon/dataset.h>
+#include "predicting.h"
 #include <tenon/model.h>
-#include <tenon/predictor.h>
 #include <tenon/stage.h>
 
 TestSuite(adaptation, .fini = harness_close);
 
-/* `d` has 1,440 rows or so in its main part; `wide` repeats them at four contrasts: more than one block of
- * the index. */
+/* `wide` repeats the digits at twelve contrasts: more than one block of the index. */
 #define SECTIONS                                                                                         \
-  "[d]\nuse = dataset.csv\nfile = " TN_SOURCE_ROOT "/examples/data/digits.csv.gz\nimage = 1, 8, 8\n"     \
-  "scale = 16\n"                                                                                         \
+  DIGITS                                                                                                 \
   "[wide]\nuse = dataset.domains\ndata = d\nview = contrast\nlevels = 1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, " \
-  "0.3, -0.3, -0.4, -0.5, -0.6\n"                                                                        \
-  "[net]\nuse = model.cnn\nlayers = flatten\n"
-enum { D = 64, CLASSES = 10, MOST = 18000, QUERIES = 40 };
-
-static tn_fields *rows_of(const tn_component *data, const char *part, int64_t first, int64_t count) {
-  int64_t *index = malloc((size_t)count * sizeof *index);
-  for (int64_t i = 0; i < count; i++) index[i] = first + i;
-  tn_fields *fields = tn_fields_new();
-  const tn_status status = ((const tn_dataset *)data->vtable)->read(data->self, part, index, count, fields);
-  free(index);
-  cr_assert(status >= 0, "%s", harness_failure());
-  return fields;
-}
-static tn_fields *test_rows(int64_t first, int64_t count) {
-  return rows_of(harness_component("d"), "test", first, count);
-}
-static const tn_component *fitted(const char *section, const char *data) {
-  const tn_component *predictor = harness_component(section), *source = harness_component(data);
-  tn_spec *spec = tn_spec_new();
-  cr_assert(tn_dataset_describe(source, spec) >= 0 && tn_declare_component(predictor, spec, NULL) >= 0, "%s",
-            harness_failure());
-  tn_spec_release(spec);
-  cr_assert(tn_predictor_fit(predictor, source, NULL) >= 0, "%s", harness_failure());
-  return predictor;
-}
-static tn_fields *predict(const tn_component *predictor, const tn_fields *inputs) {
-  tn_fields *outputs = tn_fields_new();
-  cr_assert(tn_predictor_predict(predictor, inputs, outputs) >= 0, "%s", harness_failure());
-  return outputs;
-}
-static tn_fields *predict_and_adapt(const tn_component *predictor, const tn_fields *inputs) {
-  tn_fields *outputs = predict(predictor, inputs);
-  cr_assert(tn_predictor_adapt(predictor, inputs, outputs) >= 0, "%s", harness_failure());
-  return outputs;
-}
-static void expect_same(const tn_fields *a, const tn_fields *b) {
-  const tn_tensor *p = tn_field(a, "probability"), *q = tn_field(b, "probability");
-  EXPECT_INT(tn_numel(p), tn_numel(q));
-  for (int64_t i = 0; i < tn_numel(p); i++) EXPECT_REAL(harness_at(p, i), harness_at(q, i));
-}
-static int64_t label(const tn_fields *fields, int64_t row) { return tn_i64(tn_field(fields, "label"))[row]; }
-static double probability(const tn_fields *fields, int64_t row, int64_t c) {
-  const tn_tensor *p = tn_field(fields, "probability");
-  return harness_at(p, row * tn_dim(p, 1) + c);
-}
-static int64_t memory_of(const tn_component *predictor) {
-  harness_state *state = harness_save(predictor);
-  const int64_t count = harness_integer(state, "count");
-  harness_forget(state);
-  return count;
-}
-
-/* ---- the reference: all cosines of a query, sorted; equal ones in the order of the memory ---- */
-
-typedef struct neighbour {
-  double cosine;
-  int64_t row, label;
-} neighbour;
-static int nearer(const void *a, const void *b) {
-  const neighbour *x = a, *y = b;
-  return x->cosine != y->cosine ? (x->cosine < y->cosine) - (x->cosine > y->cosine)
-                                : (x->row > y->row) - (x->row < y->row);
-}
-static neighbour *neighbours(const tn_fields *memory, const tn_fields *queries, int64_t query) {
-  static neighbour found[MOST];
-  const double *m = tn_f64(tn_field(memory, "image")), *q = tn_f64(tn_field(queries, "image")) + query * D;
-  const int64_t n = tn_numel(tn_field(memory, "label"));
-  for (int64_t i = 0; i < n; i++) {
-    double dot = 0, mm = 0, qq = 0;
-    for (int k = 0; k < D; k++) {
-      dot += m[i * D + k] * q[k];
-      mm += m[i * D + k] * m[i * D + k];
-      qq += q[k] * q[k];
-    }
-    found[i] = (neighbour){dot / sqrt(mm * qq), i, label(memory, i)};
-  }
-  qsort(found, (size_t)n, sizeof *found, nearer);
-  return found;
-}
-/* Compares the vote of the first `count` at a temperature with what came out. */
-static void expect_vote(const neighbour *found, int64_t count, double temperature, const tn_fields *outputs,
-                        int64_t row) {
-  double p[CLASSES] = {0}, total = 0, sum = 0;
-  for (int64_t j = 0; j < count; j++) {
-    const double w = exp((found[j].cosine - found[0].cosine) / temperature);
-    p[found[j].label] += w;
-    total += w;
-  }
-  for (int c = 0; c < CLASSES; c++) {
-    EXPECT_NEAR(probability(outputs, row, c), p[c] / total, 1e-9);
-    sum += probability(outputs, row, c);
-  }
-  EXPECT_NEAR(sum, 1, 1e-12);
-}
+  "0.3, -0.3, -0.4, -0.5, -0.6\n"
 
 Test(adaptation, one_neighbour_is_the_nearest_row) {
   harness_open("float64", SECTIONS "[p]\nuse = predictor.adanpc\nmodel = net\nk = 1\nbeta = 2\n");
@@ -224,12 +126,16 @@ Test(adaptation, a_capacity_keeps_the_newest) {
 }
 
 Test(adaptation, reset_forgets_the_stream_to_the_bit) {
-  harness_open("float64", SECTIONS "[p]\nuse = predictor.adanpc\nmodel = net\nk = 40\n"
-                                   "[r]\nuse = predictor.adanpc\nmodel = net\ncapacity = 11\nk = 40\n"
-                                   "[t]\nuse = predictor.t3a\nmodel = net\n"
-                                   "[o]\nuse = predictor.pseudo_label\nmodel = net\nbeta = 0\n");
-  const char *sections[] = {"p", "r", "t", "o"};
-  for (int s = 0; s < 4; s++) {
+  harness_open("float64",
+               SECTIONS "[p]\nuse = predictor.adanpc\nmodel = net\nk = 40\n"
+                        "[r]\nuse = predictor.adanpc\nmodel = net\ncapacity = 11\nk = 40\n"
+                        "[h]\nuse = predictor.adanpc\nmodel = net\ncapacity = 300\n"
+                        "replace = herding\n"
+                        "[b]\nuse = predictor.adanpc\nmodel = net\nbn = yes\nbn_steps = 3\nbeta = 2\n"
+                        "[t]\nuse = predictor.t3a\nmodel = net\n"
+                        "[o]\nuse = predictor.pseudo_label\nmodel = net\nbeta = 0\n");
+  const char *sections[] = {"p", "r", "h", "b", "t", "o"};
+  for (int s = 0; s < 6; s++) {
     const tn_component *p = fitted(sections[s], "d");
     tn_fields *rows = test_rows(200, 50), *before = predict(p, rows);
     expect_same(before, predict(p, rows)); /* predicting changes nothing */

@@ -25,6 +25,9 @@ static const char text[] = "[pipeline]\nstages = compare\nprecision = float64\no
                            "[figures]\nuse = metric.confusion\nmetrics = f1, recall\n"
                            "[test]\nuse = stage.evaluate\ndata = folded:test\ntransforms = scale\n"
                            "model = net\nmetrics = figures\n"
+                           "[tuned]\nuse = predictor.threshold\nmodel = net\nmetric = f1\n"
+                           "[tuned_test]\nuse = stage.evaluate\ndata = folded:test\nfit = folded\n"
+                           "transforms = scale\npredictor = tuned\nmetrics = figures\n"
                            "[compare]\nuse = stage.cross_validate\ndata = folded\ninner = fit\n"
                            "transforms = scale\nmodel = net\nmetrics = figures\n";
 
@@ -173,6 +176,23 @@ Test(cross_validate, thresholds_are_tuned_and_used) {
   tn_pipeline *p = run(overrides, 2);
   cr_assert(result(p, "compare.recall") > 0.95, "got %g", result(p, "compare.recall"));
   cr_assert(result(p, "compare.threshold") > 0 && result(p, "compare.threshold") < 1);
+  tn_pipeline_close(p);
+}
+
+/* A fold alone, its threshold tuned by the predictor, gives the same figure. */
+Test(cross_validate, the_predictor_tunes_the_same_thresholds) {
+  const char *const tuned[] = {"compare.threshold=f1"};
+  tn_pipeline *p = run(tuned, 1);
+  double mean = 0;
+  for (int k = 0; k < 3; k++) {
+    char fold[32];
+    snprintf(fold, sizeof fold, "folded.fold=%d", k);
+    const char *const overrides[] = {"pipeline.stages=fit, tuned_test", fold};
+    tn_pipeline *alone = run(overrides, 2);
+    mean += result(alone, "tuned_test.f1") / 3;
+    tn_pipeline_close(alone);
+  }
+  EXPECT_NEAR(result(p, "compare.f1"), mean, 1e-14);
   tn_pipeline_close(p);
 }
 
