@@ -2,12 +2,24 @@
 /* Domain-specific risk (Zhang et al. 2023, Domain-Specific Risk Minimization for Out-of-Distribution
  * Generalization): every domain i trains its own head h_(i+1) and the joint head h_0,
  *   L = 1/K sum_i [ (1 - joint) mean CE(h_(i+1)(f(x_i)), y_i) + joint mean CE(h_0(f(x_i)), y_i) ]
- * over the K domains that the batch holds. Heads that have nothing to say get exactly no gradient. */
+ * over the K domains that the batch holds. Heads that have nothing to say get exactly no gradient.
+ *
+ * With a `discriminator` d, each step is followed by one of an optimizer of d's own on
+ *   1/K sum_i mean CE(d(f(x_i)), i)
+ * with the features that the step saw, held constant: nothing of it reaches the model. With parts of a batch
+ * (micro_batches) there is one such step a part. */
+#include "discriminator.h"
 #include <tenon/loss.h>
+#include <tenon/optimizer.h>
 
 struct domain_specific {
-  const char *logits, *label, *domain;
+  const tn_component *discriminator, *discriminator_optimizer;
+  const char *logits, *label, *domain, *features;
   double joint;
+
+  const tn_component *optimizer; /* an instance that nobody else has */
+  tn_params *gradient;           /* the discriminator's */
+  int64_t steps;                 /* of it */
 };
 static const tn_param domain_specific_params[] = {
     TN_REAL(struct domain_specific, joint, "0.5", 0, 1, "share of the joint head"),
@@ -15,10 +27,15 @@ static const tn_param domain_specific_params[] = {
               "logits (n, heads, classes), the joint head first"),
     TN_STRING(struct domain_specific, label, "label", "classes (n)"),
     TN_STRING(struct domain_specific, domain, "domain", "domains (n), from 0"),
+    TN_REFERENCE(struct domain_specific, discriminator, 0, TN_MODEL, NULL,
+                 "network that learns to tell the domains apart by the features; for predictor.drm"),
+    TN_REFERENCE(struct domain_specific, discriminator_optimizer, 0, TN_OPTIMIZER, "optimizer.adam",
+                 "its own, of which a fresh instance is made"),
+    TN_STRING(struct domain_specific, features, "features", "field with the features (n, ...)"),
 };
 
 static tn_status domain_specific_declare(void *self, const tn_spec *fields, tn_declaration *declaration) {
-  const struct domain_specific *loss = self;
+  struct domain_specific *loss = self;
   (void)declaration;
   const tn_field_spec *logits = tn_spec_get(fields, loss->logits), *label = tn_spec_get(fields, loss->label);
   const tn_field_spec *domain = tn_spec_get(fields, loss->domain);
@@ -27,7 +44,12 @@ static tn_status domain_specific_declare(void *self, const tn_spec *fields, tn_d
     return tn_fail(TN_ERROR_SHAPE, "'%s' must be (heads, %lld classes) a sample", loss->logits,
                    (long long)label->classes);
   if (logits->shape.dim[0] < 2) return tn_fail(TN_ERROR_SHAPE, "expected one head a domain and a joint one");
-  return TN_OK;
+  if (!loss->discriminator) return TN_OK;
+  const tn_field_spec *features = tn_spec_get(fields, loss->features);
+  if (!features) return TN_ERROR_MISSING;
+  if (!loss->optimizer) loss->optimizer = tn_instantiate(loss->discriminator_optimizer);
+  if (!loss->optimizer) return TN_ERROR_MISSING;
+  return discriminator_declare(loss->discriminator, features, logits->shape.dim[0] - 1);
 }
 
 /* (n, heads) weights of the cross-entropies: joint / (K n_i) for head 0, (1 - joint) / (K n_i) for the own.
@@ -65,6 +87,59 @@ static tn_tensor *domain_specific_value(void *self, const tn_loss_call *call) {
   return tn_sum(tn_mul(tn_reshape(each, TN_SHAPE(n, heads)), tn_cast(weights, logits->dtype)));
 }
 
+/* ---- the discriminator ---- */
+
+static tn_status begin_discriminator(struct domain_specific *loss, const tn_params *params) {
+  tn_param_entry entry;
+  for (uint32_t i = 0; i < tn_params_count(params); i++)
+    if (tn_params_entry(params, i, &entry) == TN_OK && entry.group == TN_BUFFER)
+      return tn_fail(TN_ERROR_INVALID, "'%s' has running statistics ('%s'), which nobody would keep",
+                     loss->discriminator->name, entry.name);
+  return tn_optimizer_begin(loss->optimizer, params);
+}
+
+/* Its risk over the rows of features z (n, ...), each domain with the same weight. */
+static tn_tensor *discriminator_risk(const struct domain_specific *loss, tn_tensor *z, tn_tensor *domain,
+                                     int64_t heads) {
+  tn_tensor *weights = tn_sum_axis(weights_of(loss, tn_i64(domain), tn_numel(domain), heads), 1); /* (n) */
+  tn_tensor *logits =
+      discriminator_logits(loss->discriminator, tn_stop_gradient(z), TN_TRAIN, loss->steps); /* (n, K) */
+  return tn_sum(tn_mul(tn_cross_entropy(logits, domain, 0), tn_cast(weights, z->dtype)));
+}
+
+static tn_status domain_specific_after_step(void *self, const tn_loss_call *call) {
+  struct domain_specific *loss = self;
+  if (!loss->discriminator) return TN_OK;
+  tn_tensor *z = tn_field(call->fields, loss->features), *domain = tn_field(call->fields, loss->domain);
+  const tn_tensor *logits = tn_field(call->fields, loss->logits);
+  tn_params *params = tn_parameters(loss->discriminator);
+  if (tn_failed() || !params) return tn_outcome();
+  tn_status status = loss->steps == 0 ? begin_discriminator(loss, params) : TN_OK;
+  if (status >= 0 && !loss->gradient && !(loss->gradient = tn_params_like(params))) return TN_ERROR_MEMORY;
+  if (status < 0) return status;
+  const bool recording = tn_record(true);
+  tn_tensor *risk = discriminator_risk(loss, z, domain, tn_dim(logits, 1));
+  status = tn_grad_params(risk, params, loss->gradient);
+  tn_record(recording);
+  if (tn_failed() || status < 0) return tn_outcome();
+  const tn_optimizer_step step = {.size = sizeof step,
+                                  .params = params,
+                                  .gradient = loss->gradient,
+                                  .loss = tn_item(risk),
+                                  .schedule = 1,
+                                  .step = ++loss->steps};
+  return tn_optimizer_update(loss->optimizer, &step);
+}
+
+static void domain_specific_destroy(void *self) {
+  tn_params_release(((struct domain_specific *)self)->gradient);
+}
+
+static tn_status domain_specific_state(void *self, const tn_visitor *visitor) {
+  struct domain_specific *loss = self;
+  return loss->discriminator ? tn_visit_integer(visitor, "steps", &loss->steps) : TN_OK;
+}
+
 static const tn_class domain_specific_class = {
     .size = sizeof(tn_class),
     .kind = TN_LOSS,
@@ -74,5 +149,8 @@ static const tn_class domain_specific_class = {
         "Zhang et al. 2023, Domain-Specific Risk Minimization for Out-of-Distribution Generalization",
     TN_CLASS_PARAMS(domain_specific_params),
     .instance_size = sizeof(struct domain_specific),
-    .vtable = &(const tn_loss){sizeof(tn_loss), domain_specific_value, NULL, domain_specific_declare, NULL}};
+    .vtable = &(const tn_loss){sizeof(tn_loss), domain_specific_value, NULL, domain_specific_declare,
+                               domain_specific_after_step},
+    .destroy = domain_specific_destroy,
+    .state = domain_specific_state};
 TN_PLUGIN("loss_domain_specific", "1.0.0", "MIT", &domain_specific_class)

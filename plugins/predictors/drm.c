@@ -3,24 +3,32 @@
  * a source domain and a joint one, head 0; for each test batch, heads are chosen or mixed by an estimate of
  * their gap. Head logits l_i, their probabilities p_i, their entropies e_i:
  *
- *   entropy    gamma < 0: the head of least e_i, averaged over the batch or, with unit = sample, of each row;
- *              gamma >= 0: sum_i weight_i p_i, weight_i ~ (e_i + 1e-8)^-gamma
- *   prototype  the head of the domain whose mean feature has the largest cosine similarity to the mean
- *              feature of the batch (to each row's); gamma >= 0: weight_i ~ (1 - cosine + 1e-8)^-gamma
- *   uniform    the mean of all p_i
- *   joint      head 0
+ * - entropy, gamma < 0: the head of least e_i, averaged over the batch or, with unit = sample, of each row;
+ *   gamma >= 0: sum_i weight_i p_i, weight_i ~ (e_i + 1e-8)^-gamma
+ *
+ * - prototype: the head of the domain whose mean feature has the largest cosine similarity to the batch's
+ *   mean feature (to each row's); gamma >= 0: weight_i ~ (1 - cosine + 1e-8)^-gamma
+ *
+ * - discriminator: the head of the domain that a network d, trained with the model (loss.domain_specific),
+ *   finds in the features z: argmax of softmax(d(z)), its mean over the batch or of each row;
+ *   gamma >= 0: weight_i ~ softmax(d(z))_i^gamma, with gamma = 1 the softmax itself
+ *
+ * - uniform: the mean of all p_i; joint: head 0
+ *
+ * The joint head takes part in entropy and uniform; it has no prototype and no domain to be found.
  *
  * Retraining after the prediction, heads only: on rows of confidence >= beta, one step on
  * sum_i CE(l_i, label), the label being that of each head itself (own), of the joint head (joint), of the
  * uniform mean (uniform) or of the mixture above (drm). */
+#include "../losses/discriminator.h"
 #include "backbone.h"
 #include "descent.h"
 
-enum { GAP_ENTROPY, GAP_PROTOTYPE, GAP_UNIFORM, GAP_JOINT };
+enum { GAP_ENTROPY, GAP_PROTOTYPE, GAP_UNIFORM, GAP_JOINT, GAP_DISCRIMINATOR };
 enum { RETRAIN_NONE, RETRAIN_OWN, RETRAIN_JOINT, RETRAIN_UNIFORM, RETRAIN_DRM };
 
 struct drm {
-  const tn_component *model, *optimizer;
+  const tn_component *model, *optimizer, *discriminator;
   const char *head;
   int32_t gap, unit, retrain;
   double gamma, beta;
@@ -35,7 +43,8 @@ struct drm {
 };
 static const tn_param drm_params[] = {
     BACKBONE_PARAM(struct drm),
-    TN_CHOICE(struct drm, gap, "entropy", "entropy|prototype|uniform|joint", "how the heads are judged"),
+    TN_CHOICE(struct drm, gap, "entropy", "entropy|prototype|uniform|joint|discriminator",
+              "how the heads are judged"),
     TN_CHOICE(struct drm, unit, "batch", "batch|sample", "for what a head is chosen"),
     TN_REAL(struct drm, gamma, "-1", -1, 1e6, "sharpness of the mixture; negative: the best head alone"),
     TN_CHOICE(struct drm, retrain, "none", "none|own|joint|uniform|drm", "whose labels the heads learn from"),
@@ -43,6 +52,8 @@ static const tn_param drm_params[] = {
     TN_REFERENCE(struct drm, optimizer, 0, TN_OPTIMIZER, "optimizer.adam", "of the retraining"),
     TN_INTEGER(struct drm, steps, "1", 1, 1000, NULL, "of the optimizer a batch"),
     TN_STRING(struct drm, head, "head.", "names of the heads' parameters begin with this"),
+    TN_REFERENCE(struct drm, discriminator, 0, TN_MODEL, NULL,
+                 "for gap = discriminator: the network that loss.domain_specific trained"),
 };
 
 static tn_status drm_declare(void *self, const tn_spec *inputs, tn_declaration *declaration) {
@@ -54,7 +65,11 @@ static tn_status drm_declare(void *self, const tn_spec *inputs, tn_declaration *
   const tn_field_spec *logits = tn_spec_get(outputs, "head_logits");
   if (!logits) return TN_ERROR_MISSING;
   p->heads = logits->shape.dim[0];
-  return TN_OK;
+  if (p->gap != GAP_DISCRIMINATOR) return TN_OK;
+  if (!p->discriminator)
+    return tn_fail(TN_ERROR_MISSING, "gap = discriminator: the key `discriminator` must name the network");
+  const tn_field_spec *features = tn_spec_get(outputs, "features");
+  return features ? discriminator_declare(p->discriminator, features, p->heads - 1) : TN_ERROR_MISSING;
 }
 
 /* Adds a batch of training features to the sums of their domains. */
@@ -112,7 +127,7 @@ static tn_status drm_fit(void *self, const tn_component *data, const tn_referenc
   return status < 0 ? status : drm_reset(p);
 }
 
-/* ---- gaps (units, heads): small is good, INFINITY is not used ---- */
+/* ---- gaps (units, heads): small is good, a head of INFINITY is not used ---- */
 
 static void average_rows(double *gap, int64_t n, int64_t heads) {
   for (int64_t h = 0; h < heads; h++) {
@@ -139,7 +154,13 @@ static double cosine(const double *a, const double *b, int64_t n) {
   return ab / fmax(sqrt(aa * bb), 1e-24);
 }
 
-static tn_status distances(const struct drm *p, const double *z, int64_t n, double *gap) {
+/* 1 - cosine; features (n, ...) */
+static tn_status distances(const struct drm *p, tn_tensor *features, double *gap) {
+  if (!p->sums) return tn_fail(TN_ERROR_INVALID, "not fitted");
+  const tn_tensor *all = tn_cast(tn_flatten(features), TN_F64);
+  if (tn_failed()) return tn_outcome();
+  const int64_t n = tn_dim(all, 0);
+  const double *z = tn_f64(all);
   double *mean = tn_alloc((size_t)p->width * sizeof *mean);
   if (!mean) return TN_ERROR_MEMORY;
   for (int64_t i = 0; i < n; i++)
@@ -155,10 +176,27 @@ static tn_status distances(const struct drm *p, const double *z, int64_t n, doub
   return TN_OK;
 }
 
+/* 1 / softmax(d(z)); features (n, ...) */
+static tn_status doubts(const struct drm *p, tn_tensor *features, double *gap) {
+  const bool recording = tn_record(false);
+  tn_tensor *logits = discriminator_logits(p->discriminator, features, TN_EVALUATE, 0);
+  tn_tensor *found = tn_softmax(tn_cast(logits, TN_F64), 1); /* (n, heads - 1) */
+  if (p->unit == 0) found = tn_reduce(TN_MEAN, found, 0, true);
+  tn_record(recording);
+  if (tn_failed()) return tn_outcome();
+  const int64_t domains = p->heads - 1;
+  for (int64_t i = 0; i < tn_dim(found, 0); i++) {
+    gap[i * p->heads] = INFINITY; /* the joint head has no domain */
+    for (int64_t d = 0; d < domains; d++) gap[i * p->heads + d + 1] = 1 / tn_f64(found)[i * domains + d];
+  }
+  return TN_OK;
+}
+
 /* ---- mixing ---- */
 
 /* Weights of the heads for one unit, into `weight` (heads); they sum to 1. */
 static void weigh(const struct drm *p, const double *gap, double *weight) {
+  const double shift = p->gap == GAP_DISCRIMINATOR ? 0 : 1e-8; /* other gaps may be 0 */
   int64_t best = 0;
   double total = 0;
   for (int64_t h = 1; h < p->heads; h++)
@@ -171,19 +209,21 @@ static void weigh(const struct drm *p, const double *gap, double *weight) {
     else if (p->gamma < 0)
       weight[h] = h == best;
     else /* relative to the best, so that no power overflows */
-      weight[h] = isinf(gap[h]) ? 0 : pow((gap[best] + 1e-8) / (gap[h] + 1e-8), p->gamma);
+      weight[h] = isinf(gap[h]) ? 0 : pow((gap[best] + shift) / (gap[h] + shift), p->gamma);
     total += weight[h];
   }
   for (int64_t h = 0; h < p->heads; h++) weight[h] /= total;
 }
 
-static tn_status mix(const struct drm *p, const tn_tensor *log_p, const tn_tensor *z, double *out) {
+static tn_status mix(const struct drm *p, const tn_tensor *log_p, tn_tensor *features, double *out) {
   const int64_t n = tn_dim(log_p, 0), heads = p->heads, classes = p->classes;
   double *gap = tn_alloc((size_t)(n * heads + heads) * sizeof *gap), *weight = gap ? gap + n * heads : NULL;
   if (!gap) return TN_ERROR_MEMORY;
   tn_status status = TN_OK;
   if (p->gap == GAP_PROTOTYPE)
-    status = p->sums ? distances(p, tn_f64(z), n, gap) : tn_fail(TN_ERROR_INVALID, "not fitted");
+    status = distances(p, features, gap);
+  else if (p->gap == GAP_DISCRIMINATOR)
+    status = doubts(p, features, gap);
   else
     entropies(p, tn_f64(log_p), n, gap);
   for (int64_t i = 0; status >= 0 && i < n; i++) {
@@ -208,10 +248,9 @@ static tn_status drm_predict(void *self, const tn_fields *inputs, tn_fields *out
   if (!made) return TN_ERROR_INVALID;
   tn_tensor *logits = tn_field(made, "head_logits"), *features = tn_field(made, "features");
   tn_tensor *log_p = tn_cast(tn_log_softmax(logits, 2), TN_F64); /* (n, heads, classes) */
-  tn_tensor *z = tn_cast(tn_flatten(features), TN_F64);
   tn_tensor *probability = tn_empty(TN_F64, TN_SHAPE(tn_dim(logits, 0), p->classes));
   if (tn_failed()) return tn_outcome();
-  const tn_status status = mix(p, log_p, z, tn_f64(probability));
+  const tn_status status = mix(p, log_p, features, tn_f64(probability));
   tn_fields_set(outputs, "features", features);
   tn_fields_set(outputs, "head_logits", logits);
   tn_fields_set(outputs, "probability", tn_cast(probability, logits->dtype));

@@ -14,6 +14,7 @@ TestSuite(drm, .fini = harness_close);
   "[two]\nuse = dataset.domains\ndata = d\nview = contrast\nlevels = 1, -1\n"                        \
   "[net]\nuse = model.cnn\nheads = 3\nlayers = flatten\n"
 #define DRM(name, keys) "[" name "]\nuse = predictor.drm\nmodel = net\n" keys "\n"
+#define JUDGE           "[judge]\nuse = model.mlp\n"
 enum { N = 20, D = 64, HEADS = 3, CLASSES = 10 };
 
 static tn_fields *rows_of(int d, int64_t first) {
@@ -111,7 +112,9 @@ Test(drm, identical_heads_are_one_head_under_every_rule) {
                                      "gap = prototype\ngamma = 1",
                                      "gap = prototype\ngamma = 2\nunit = sample",
                                      "gap = uniform",
-                                     "gap = joint"};
+                                     "gap = joint",
+                                     "gap = discriminator\ndiscriminator = judge\n" JUDGE,
+                                     "gap = discriminator\ngamma = 2\ndiscriminator = judge\n" JUDGE};
   for (size_t r = 0; r < TN_ARRAY_LENGTH(keys); r++) {
     char sections[1024];
     snprintf(sections, sizeof sections, SECTIONS DRM("p", "%s"), keys[r]);

@@ -43,6 +43,30 @@ Test(metrics, confusion_by_hand) {
   EXPECT_NEAR(harness_figure(c, "f1"), (0.5 + 4.0 / 7 + 2.0 / 3) / 3, 1e-15);
 }
 
+/* log 4 nats of equal logits, 0 of a sure one, log 2 of two that are equal; a logit z alone is that of class
+ * 1: p = 3/4 for log 3. Rows may have several heads; those of two batches count alike. */
+Test(metrics, prediction_entropy_by_hand) {
+  harness_open("float64", "[e]\nuse = metric.prediction_entropy\nlogits = z\n");
+  const tn_component *e = harness_component("e");
+  const double heads[3 * 4] = {5, 5, 5, 5, 0, 0, 1e5, 0, -1e5, 7, 7, -1e5}, one[2] = {log(3), 0};
+  const double first = (log(4) + 0 + log(2)) / 3, p = 0.75;
+  const tn_shape shapes[] = {TN_SHAPE(3, 4), TN_SHAPE(1, 3, 4), TN_SHAPE(3, 1, 4)};
+  for (size_t s = 0; s < TN_ARRAY_LENGTH(shapes); s++) {
+    tn_fields *fields = tn_fields_new();
+    tn_fields_set(fields, "z", harness_tensor(shapes[s], heads));
+    tn_metric_reset(e);
+    update(e, fields);
+    EXPECT_NEAR(harness_figure(e, "prediction_entropy"), first, 1e-15);
+  }
+  tn_fields *fields = tn_fields_new();
+  tn_fields_set(fields, "z", harness_tensor(TN_SHAPE(2, 1), one));
+  update(e, fields);
+  const double second = (-p * log(p) - (1 - p) * log(1 - p) + log(2)) / 2;
+  EXPECT_NEAR(harness_figure(e, "prediction_entropy"), (3 * first + 2 * second) / 5, 1e-15);
+  tn_metric_reset(e);
+  cr_assert(isnan(harness_figure(e, "prediction_entropy")));
+}
+
 Test(metrics, halves_merged_equal_the_whole) {
   harness_open("float64",
                "[a]\nuse = metric.accuracy\n[a1]\nuse = metric.accuracy\n[a2]\nuse = metric.accuracy\n"
