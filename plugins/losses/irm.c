@@ -14,7 +14,7 @@ struct irm {
   const char *logits;
 };
 static const tn_param irm_params[] = {
-    INVARIANCE_PARAMS("100", "yes"),
+    INVARIANCE_PARAMS("1", "yes"),
     TN_STRING(struct irm, logits, "logits", "field that the base loss reads and the dummy scale multiplies"),
 };
 
