@@ -22,7 +22,7 @@ static bool open_pipeline(tn_bench *bench, tn_trial *trial, const tn_setup *setu
   tn_subject_compose(trial);
   omp_set_num_threads(setup->threads > 0 ? setup->threads : 1);
   char *text = pipeline_text(trial, setup);
-  const tn_pipeline_options options = {.file = trial->options->with ? trial->options->with : "conformance",
+  const tn_pipeline_options options = {.file = trial->given ? trial->given : "conformance",
                                        .text = text,
                                        .overrides = setup->overrides,
                                        .override_count = setup->override_count,

@@ -13,7 +13,9 @@ typedef struct tn_conformance_options {
   const char *file;  /* a plugin, or a folder of plugins */
   const char *full;  /* only this component, "optimizer.lion"; NULL: all */
   const char *check; /* only this check; NULL: all */
-  const char *with;  /* pipeline file whose sections give the component its settings and references; NULL */
+  /* Pipeline file whose sections give the component its settings and references, or a folder where a
+   * component finds its own as KIND.NAME.ini; NULL: none. */
+  const char *with;
   const char *junit; /* file for the results as JUnit XML; NULL */
   uint64_t seed;
   bool fast;      /* fewer repetitions */

@@ -115,6 +115,28 @@ static const field objects[] = {{"objectives", TN_FLOAT, VECTOR(3), 0, false},
                                 {"utility", TN_FLOAT, SCALAR, 0, false},
                                 {"object", TN_FLOAT, VECTOR(4), 0, false},
                                 {"group", TN_I64, SCALAR, 2, false}};
+static const field heads[] = {{"input", TN_FLOAT, VECTOR(FEATURES), 0, false},
+                              LABELLED(CLASSES),
+                              SAMPLE,
+                              {"head_logits", TN_FLOAT, {2, {1 + DOMAINS, CLASSES}}, 0, true}};
+#define NUMBER(name) \
+  { name, TN_FLOAT, SCALAR, 0, true }
+#define INDEX(name) \
+  { name, TN_I64, SCALAR, 0, true }
+static const field trajectories[] = {NUMBER("log_pf"),
+                                     NUMBER("log_pb"),
+                                     NUMBER("log_flow"),
+                                     NUMBER("entropy"),
+                                     NUMBER("log_reward"),
+                                     NUMBER("utility"),
+                                     INDEX("trajectory"),
+                                     INDEX("offset"),
+                                     INDEX("action"),
+                                     INDEX("parent.child"),
+                                     INDEX("parent.row"),
+                                     INDEX("parent.action"),
+                                     {"condition", TN_FLOAT, VECTOR(3), 0, true},
+                                     {"logits", TN_FLOAT, VECTOR(4), 0, true}};
 #define WORLD(name, fields) \
   { name, fields, TN_ARRAY_LENGTH(fields) }
 static const struct {
@@ -132,7 +154,9 @@ static const struct {
                        WORLD("graphs", graphs),
                        WORLD("states of an environment", states),
                        WORLD("strings of an environment", strings),
-                       WORLD("objects with objectives", objects)};
+                       WORLD("objects with objectives", objects),
+                       WORLD("heads of a joint domain and two others", heads),
+                       WORLD("trajectories", trajectories)};
 
 const char *tn_world_name(uint32_t world) { return worlds[world].name; }
 
@@ -144,7 +168,9 @@ tn_spec *tn_world_spec(uint32_t world, bool after) {
     const tn_field_spec one = {sizeof one, f->dtype, f->shape, f->classes, f->shape.dim[0] < 0};
     tn_sdk.data->spec_set(spec, f->name, &one);
   }
-  return spec;
+  if (!spec || tn_spec_count(spec) > 0) return spec;
+  tn_spec_release(spec);
+  return NULL;
 }
 
 static void fill_row(const tn_trial *trial, const char *name, const tn_field_spec *f, int64_t row,
@@ -201,6 +227,7 @@ static void add_rings(const tn_trial *trial, tn_fields *fields, const char *name
 }
 
 tn_fields *tn_world_fields(const tn_trial *trial, const tn_spec *spec, const int64_t *index, int64_t n) {
+  if (tn_spec_find(spec, "trajectory")) return tn_trajectory_fields(trial, index, n);
   tn_fields *fields = tn_fields_new();
   for (uint32_t i = 0; i < tn_spec_count(spec); i++) {
     const char *name;

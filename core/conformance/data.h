@@ -22,9 +22,11 @@ typedef enum tn_data_set {
 const char *tn_data_section(tn_trial *trial, tn_data_set which);
 
 /* Worlds of made-up fields: what data sets bring (`after`: and what models add). */
-enum { TN_WORLDS = 12 };
+enum { TN_WORLDS = 14 };
 const char *tn_world_name(uint32_t world);
-tn_spec *tn_world_spec(uint32_t world, bool after);
+tn_spec *tn_world_spec(uint32_t world, bool after); /* NULL: there is nothing yet that models could take */
+/* At most 64 trajectories, numbered by rows. */
+tn_fields *tn_trajectory_fields(const tn_trial *trial, const int64_t *index, int64_t n);
 /* Rows index[0 .. n) of the world that `spec` describes. */
 tn_fields *tn_world_fields(const tn_trial *trial, const tn_spec *spec, const int64_t *index, int64_t n);
 

@@ -27,6 +27,15 @@ typedef struct job {
   const suite *s;
 } job;
 
+/* What --with says for a component: the file itself, or its own file in the folder, NULL if it has none. */
+static const char *given_file(const char *with, const char *full) {
+  static char path[4400];
+  struct stat s;
+  if (!with || stat(with, &s) != 0 || !S_ISDIR(s.st_mode)) return with;
+  snprintf(path, sizeof path, "%s/%s.ini", with, full);
+  return stat(path, &s) == 0 ? path : NULL;
+}
+
 static void run_job(void *context) {
   job *j = context;
   tn_trial *t = &j->trial;
@@ -34,8 +43,9 @@ static void run_job(void *context) {
   static char directory[4200];
   snprintf(directory, sizeof directory, "%s/run", t->folder);
   t->run = directory;
-  if (t->options->with) {
-    t->with = tn_config_load(t->options->with, NULL, 0, NULL, 0, &error);
+  t->given = given_file(t->options->with, t->full);
+  if (t->given) {
+    t->with = tn_config_load(t->given, NULL, 0, NULL, 0, &error);
     if (!t->with) tn_trial_fail("%s", error.text);
   }
   if (*t->full) {

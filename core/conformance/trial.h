@@ -20,7 +20,8 @@ typedef struct tn_trial {
   const tn_class *cls;
   const tn_driver *driver; /* of its kind */
   const char *folder;      /* of sample files */
-  const tn_config *with;   /* of --with; NULL: none */
+  const char *given;       /* pipeline file for it; NULL: none */
+  const tn_config *with;   /* what it holds; NULL: none */
   const char *run;         /* a run directory */
   uint64_t seed;
   int64_t largest;   /* random whole numbers are this far from 0 or from their lower end; 0: anywhere */

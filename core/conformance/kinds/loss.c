@@ -34,8 +34,11 @@ static tn_tensor *value_of(const tn_component *c, const tn_fields *fields) {
 
 /* What models make; of these the gradient is asked. */
 static bool is_output(const char *name) {
-  return strcmp(name, "logits") == 0 || strcmp(name, "output") == 0 || strcmp(name, "features") == 0 ||
-         strcmp(name, "member_logits") == 0;
+  static const char *const outputs[] = {"logits", "output", "features", "member_logits", "head_logits",
+                                        "log_pf", "log_pb", "log_flow", "entropy"};
+  for (uint32_t i = 0; i < TN_ARRAY_LENGTH(outputs); i++)
+    if (strcmp(name, outputs[i]) == 0) return true;
+  return false;
 }
 
 /* The fields with those that models make as leaves. */

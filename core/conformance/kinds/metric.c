@@ -24,8 +24,29 @@ static void take(tn_metric_sink *sink, const char *name, double value) {
   f->values[f->count++] = value;
 }
 
+/* Probing metrics look at the model, loss and data set that the pipeline holds for them. */
+static tn_status probe_of(tn_bench *bench, tn_metric_probe *p) {
+  static const tn_references none = {NULL, 0};
+  const char *model = tn_subject_provide(bench->trial, TN_MODEL),
+             *loss = tn_subject_provide(bench->trial, TN_LOSS),
+             *data = tn_subject_provide(bench->trial, TN_DATASET);
+  if (!data || !model || !loss) tn_trial_skip("no data set, model or loss is installed to probe");
+  const tn_component *m = tn_bench_find(bench, model), *l = tn_bench_find(bench, loss),
+                     *d = tn_bench_find(bench, data);
+  tn_spec *spec = tn_spec_new();
+  const tn_spec *outputs = NULL;
+  tn_status status = tn_dataset_describe(d, spec);
+  if (status >= 0) status = tn_declare_component(m, spec, &outputs);
+  if (status >= 0) status = tn_declare_component(l, outputs, NULL);
+  tn_spec_release(spec);
+  *p = (tn_metric_probe){.size = sizeof *p, .model = m, .loss = l, .data = d, .transforms = &none};
+  if (status >= 0) p->params = tn_parameters(m);
+  return status;
+}
+
 static tn_status prepare(tn_bench *bench, const tn_component *c) {
-  if (!tn_metric_accumulates(c)) return tn_fail(TN_ERROR_INVALID, "it only probes models");
+  tn_metric_probe p;
+  if (!tn_metric_accumulates(c)) return probe_of(bench, &p);
   const tn_status status = tn_metric_declare(c, bench->inputs);
   if (status >= 0) tn_metric_reset(c);
   return status;
@@ -36,10 +57,22 @@ static tn_status values_of(const tn_component *c, figures *f) {
   return tn_metric_values(c, &f->sink);
 }
 
+static tn_status measure(tn_bench *bench, const tn_component *c, figures *f) {
+  tn_metric_probe p;
+  *f = (figures){{sizeof f->sink, take}, 0, {{0}}, {0}};
+  const tn_status status = probe_of(bench, &p);
+  return status < 0 ? status : tn_metric_measure(c, &p, &f->sink);
+}
+
 static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   static figures f;
-  tn_status status = tn_metric_update(c, tn_bench_fields(bench, unit * BATCH, BATCH));
-  if (status >= 0) status = values_of(c, &f);
+  tn_status status = TN_OK;
+  if (tn_metric_accumulates(c)) {
+    status = tn_metric_update(c, tn_bench_fields(bench, unit * BATCH, BATCH));
+    if (status >= 0) status = values_of(c, &f);
+  } else {
+    status = measure(bench, c, &f);
+  }
   if (status < 0) return status;
   for (uint32_t i = 0; i < f.count; i++) {
     tn_fingerprint_text(&bench->digest, f.names[i]);
@@ -48,6 +81,9 @@ static tn_status work(tn_bench *bench, const tn_component *c, int64_t unit) {
   return TN_OK;
 }
 
+static void needs_update(tn_trial *t) {
+  if (!TN_HAS((const tn_metric *)t->cls->vtable, tn_metric, update)) tn_trial_absent("it only probes models");
+}
 static void update(tn_bench *bench, const tn_component *c, int64_t first) {
   tn_scope_open();
   tn_trial_expect(tn_metric_update(c, tn_bench_fields(bench, first, BATCH)), "update");
@@ -64,6 +100,7 @@ static void expect_equal(const figures *a, const figures *b, const char *what) {
 static void merge(tn_trial *t) {
   static figures whole, halves;
   tn_bench bench;
+  needs_update(t);
   tn_bench_ready(&bench, t, NULL);
   const tn_metric *table = bench.subject->vtable;
   if (!TN_HAS(table, tn_metric, merge)) tn_trial_absent("it cannot be merged");
@@ -84,6 +121,7 @@ static void merge(tn_trial *t) {
 static void reset(tn_trial *t) {
   static figures first, second;
   tn_bench bench;
+  needs_update(t);
   tn_bench_ready(&bench, t, NULL);
   update(&bench, bench.subject, 0);
   tn_trial_expect(values_of(bench.subject, &first), "values");
@@ -98,6 +136,7 @@ static void reset(tn_trial *t) {
 
 static void report(tn_trial *t) {
   tn_bench bench;
+  needs_update(t);
   tn_bench_ready(&bench, t, NULL);
   update(&bench, bench.subject, 0);
   tn_scope_open();
@@ -106,38 +145,20 @@ static void report(tn_trial *t) {
   tn_bench_close(&bench);
 }
 
-/* Probing metrics look at a small model on a small data set. */
 static void probe(tn_trial *t) {
   static figures first, second;
   tn_bench bench;
-  const char *data = tn_data_section(t, TN_DATA_NUMBERS), *model = tn_subject_provide(t, TN_MODEL),
-             *loss = tn_subject_provide(t, TN_LOSS);
-  if (!data || !model || !loss) tn_trial_skip("no data set, model or loss is installed to probe");
-  tn_subject_compose(t);
-  if (!tn_bench_open(&bench, t, NULL)) tn_trial_fail("%s", bench.error.text);
-  if (!tn_metric_probes(bench.subject)) tn_trial_absent("it does not probe models");
-  const tn_component *m = tn_bench_find(&bench, model), *l = tn_bench_find(&bench, loss);
-  tn_spec *spec = tn_spec_new();
-  const tn_spec *outputs;
+  if (!TN_HAS((const tn_metric *)t->cls->vtable, tn_metric, measure))
+    tn_trial_absent("it does not probe models");
+  tn_bench_expect(&bench, t, NULL);
   tn_scope_open();
-  tn_trial_expect(tn_dataset_describe(tn_bench_find(&bench, data), spec), "describe");
-  tn_trial_expect(tn_declare_component(m, spec, &outputs), "declare");
-  tn_trial_expect(tn_declare_component(l, outputs, NULL), "declare");
-  const tn_references none = {NULL, 0};
-  const tn_metric_probe p = {.size = sizeof p,
-                             .model = m,
-                             .params = tn_parameters(m),
-                             .loss = l,
-                             .data = tn_bench_find(&bench, data),
-                             .transforms = &none};
-  first.sink = second.sink = (tn_metric_sink){sizeof(tn_metric_sink), take};
-  tn_status status = tn_metric_measure(bench.subject, &p, &first.sink);
-  if (status < 0 && tn_failed()) tn_trial_skip("it refuses a perceptron: %s", tn_trial_message());
+  const tn_status status = measure(&bench, bench.subject, &first);
+  if (status < 0 && tn_failed())
+    tn_trial_skip("it refuses to probe this: %.500s; give a pipeline file with --with", tn_trial_message());
   tn_trial_expect(status, "measure");
-  tn_trial_expect(tn_metric_measure(bench.subject, &p, &second.sink), "measure");
+  tn_trial_expect(measure(&bench, bench.subject, &second), "measure");
   expect_equal(&first, &second, "the same measured twice");
   tn_scope_close();
-  tn_spec_release(spec);
   tn_bench_close(&bench);
 }
 
@@ -152,4 +173,5 @@ const tn_driver tn_driver_metric = {.kind = TN_METRIC,
                                     .prepare = prepare,
                                     .work = work,
                                     .checks = checks,
-                                    .check_count = TN_ARRAY_LENGTH(checks)};
+                                    .check_count = TN_ARRAY_LENGTH(checks),
+                                    .needs = {TN_MODEL, TN_LOSS, TN_DATASET}};
