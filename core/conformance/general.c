@@ -177,6 +177,7 @@ static void threads(tn_trial *t) {
 }
 
 static void independence(tn_trial *t) {
+  if (t->driver->shares) tn_trial_absent("its instances train the same %s here", t->driver->shares);
   const tn_fingerprint alone = digest_of(t, NULL);
   tn_bench bench;
   tn_bench_ready(&bench, t, NULL);

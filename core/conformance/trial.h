@@ -64,6 +64,7 @@ struct tn_driver {
   void (*carry)(const tn_bench *from, tn_bench *to);
   const tn_check *checks;
   uint32_t check_count;
+  const char *shares;   /* what two instances change together, so that one must disturb the other; NULL */
   const char *needs[4]; /* kinds of which the pipeline must hold a component; NULL at the end */
 };
 

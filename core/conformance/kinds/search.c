@@ -84,4 +84,5 @@ const tn_driver tn_driver_search = {.kind = TN_SEARCH,
                                     .work = work,
                                     .checks = checks,
                                     .check_count = TN_ARRAY_LENGTH(checks),
+                                    .shares = "model",
                                     .needs = {TN_MODEL, TN_LOSS, TN_OPTIMIZER}};
