@@ -7,7 +7,12 @@
 
 TestSuite(threads, .fini = harness_close);
 
-enum { COUNT = 8, SIDE = 16, T = 32, V = 24, D = 48, CLASSES = 10, NODES = 20 };
+#ifdef __SANITIZE_ADDRESS__
+enum { COUNT = 3 }; /* sanitizers are slow, and look at memory, not at bits */
+#else
+enum { COUNT = 16 };
+#endif
+enum { SIDE = 16, T = 32, V = 24, D = 48, CLASSES = 10, NODES = 20 };
 
 static tn_tensor *numbers(tn_shape shape, int64_t below) {
   tn_tensor *x = tn_empty(TN_I64, shape);

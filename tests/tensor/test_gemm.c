@@ -10,8 +10,8 @@
 
 TestSuite(gemm, .init = engine_begin, .fini = engine_end);
 
-static const int64_t rows[] = {1, 5, 12, 23, 47, 48, 61}, columns[] = {1, 15, 16, 31, 32, 33, 65, 513},
-                     terms[] = {1, 7, 127, 128, 129, 300};
+static const int64_t rows[] = {1, 5, 12, 47, 61}, columns[] = {1, 15, 16, 33, 65, 530},
+                     terms[] = {1, 7, 128, 300};
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 static size_t size_of(tn_dtype dtype) { return dtype == TN_F32 ? 4 : 8; }
@@ -39,10 +39,12 @@ typedef struct problem {
   void *a, *b, *start;
 } problem;
 
-/* c, row-major with rows ldc apart, against sums one by one; what is between the rows must be untouched. */
+/* c, row-major with rows ldc apart, against sums one by one, of large products some elements all over; what
+ * is between the rows must be untouched. */
 static void check(const char *what, const problem *p, int64_t start_row, const void *c) {
+  const int64_t step = p->m * p->n * p->k > 100000 ? 41 : 1;
   for (int64_t i = 0; i < p->m; i++)
-    for (int64_t j = 0; j < p->ldc; j++) {
+    for (int64_t j = i % step; j < p->ldc; j += step) {
       double want = whole(i * p->ldc + j + 5);
       if (j < p->n) {
         want = p->beta ? p->beta * get(p->dtype, p->start, i * start_row + j) : 0;
