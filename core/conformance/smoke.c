@@ -28,7 +28,7 @@ tn_status tn_smoke_run(tn_trial *trial, const tn_smoke_setting *smoke, tn_finger
   char *text = tn_take(room);
   snprintf(text, room, frame, smoke->stages, smoke->observers, trial->sections);
   omp_set_num_threads(smoke->threads > 0 ? smoke->threads : 1);
-  const tn_pipeline_options options = {.file = trial->options->with ? trial->options->with : "conformance",
+  const tn_pipeline_options options = {.file = trial->given ? trial->given : "conformance",
                                        .text = text,
                                        .overrides = smoke->overrides,
                                        .override_count = smoke->override_count,

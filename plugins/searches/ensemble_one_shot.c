@@ -248,6 +248,17 @@ static tn_status train(struct one_shot *s, const tn_progress *progress, bool *us
 
 /* ---- shrinking ---- */
 
+/* Fewest units that stay in a layer. */
+static int64_t least_of(struct one_shot *s, int64_t layer) {
+  const bool operators = s->pool.distinct && pool_unit(&s->pool, layer, 0)->size == 1;
+  return operators && s->keep < s->space->paths ? s->space->paths : s->keep;
+}
+static bool can_shrink(struct one_shot *s) {
+  for (int64_t l = 0; l < s->space->layers; l++)
+    if (pool_left(&s->pool, l) > least_of(s, l)) return true;
+  return false;
+}
+
 static void shrink_layer(struct one_shot *s, int64_t layer, const struct survey *v, tn_rng *rng) {
   const int64_t columns = space_columns(s->space);
   double a[POOL_UNITS], d[POOL_UNITS], za[POOL_UNITS], zd[POOL_UNITS];
@@ -261,9 +272,7 @@ static void shrink_layer(struct one_shot *s, int64_t layer, const struct survey 
   }
   standard_scores(a, n, za);
   standard_scores(d, n, zd);
-  int64_t least = s->keep;
-  if (s->pool.distinct && pool_unit(&s->pool, layer, 0)->size == 1 && least < s->space->paths)
-    least = s->space->paths;
+  const int64_t least = least_of(s, layer);
   for (int64_t alive = n, round = 0; round < s->drop && alive > least; round++, alive--) {
     int64_t worst = -1;
     double lowest = INFINITY;
@@ -279,8 +288,10 @@ static void shrink_layer(struct one_shot *s, int64_t layer, const struct survey 
 static int64_t rounds_due(const struct one_shot *s, int64_t done, const tn_progress *progress) {
   int64_t due = 0;
   if (s->score == SCORE_NONE) return 0;
-  if (s->shrink_every > 0)
-    return (int64_t)(progress->epochs * (double)done / (double)s->setting->steps / s->shrink_every + 1e-9);
+  if (s->shrink_every > 0) {
+    const double epochs = progress->epochs * (double)done / (double)s->setting->steps;
+    return (int64_t)fmin(epochs / s->shrink_every + 1e-9, 1e15);
+  }
   for (uint32_t i = 0; i < s->shrink_at.count; i++)
     due += (double)done >= s->shrink_at.items[i] * (double)s->setting->steps;
   return due;
@@ -418,7 +429,7 @@ static tn_status one_shot_step(void *self, const tn_progress *progress) {
   bool *used = tn_alloc((size_t)s->operators * sizeof *used);
   tn_status status = used ? train(s, progress, used) : TN_ERROR_MEMORY;
   tn_free(used);
-  while (status >= 0 && s->rounds < rounds_due(s, done, progress)) status = shrink(s, done);
+  while (status >= 0 && s->rounds < rounds_due(s, done, progress) && can_shrink(s)) status = shrink(s, done);
   return status < 0 ? status : TN_OK;
 }
 

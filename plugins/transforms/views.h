@@ -3,8 +3,9 @@
  *
  * rotation: degrees counter-clockwise, bilinear, black outside (tn_grid_sample). noise: the standard
  * deviation of Gaussian noise. contrast: a factor around 1/2. brightness: a number that is added. blur: the
- * standard deviation of a Gaussian in pixels, edges repeated. pixelate: the side of squares that get their
- * mean. occlusion: the side of a black square at a random place. Values are not clipped. */
+ * standard deviation of a Gaussian in pixels, edges repeated, at most the longer side. pixelate: the side of
+ * squares that get their mean. occlusion: the side of a black square at a random place. Values are not
+ * clipped. */
 #ifndef TENON_PLUGINS_VIEWS_H
 #define TENON_PLUGINS_VIEWS_H
 
@@ -107,6 +108,11 @@ static inline tn_tensor *view_apply(int32_t view, tn_tensor *x, const double *le
   const int64_t n = tn_dim(x, 0), c = tn_dim(x, 1), h = tn_dim(x, 2), w = tn_dim(x, 3);
   tn_tensor *y = tn_scale(tn_cast(x, TN_F64), 1); /* a copy, also of float64 images */
   tn_tensor *line = tn_empty(TN_F64, TN_SHAPE(h > w ? h : w));
+  const double longer = (double)(h > w ? h : w);
+  for (int64_t i = 0; view == VIEW_BLUR && i < n; i++) /* its time grows with the level */
+    if (!(level[i] <= longer))
+      tn_fail(TN_ERROR_INVALID, "a blur of %g pixels is wider than the image, %lld x %lld", level[i],
+              (long long)h, (long long)w);
   for (int64_t i = 0; !tn_failed() && i < n; i++)
     view_image(view, level[i], tn_f64(y) + i * c * h * w, c, h, w, tn_f64(line), &rng[i]);
   return tn_cast(y, x->dtype);

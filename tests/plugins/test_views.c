@@ -133,6 +133,19 @@ Test(views, blur_is_a_gaussian) {
   EXPECT_NEAR(at(fields, "image", 2 * 9 + 3), exp(-10) / (sum * sum), 1e-14);
 }
 
+/* A blur's time grows with its width, which means nothing beyond the image. */
+Test(views, a_blur_wider_than_the_image_is_refused) {
+  harness_open("float64", "[t]\nuse = transform.corrupt\nview = blur\nlevel = 1e6\n");
+  double values[81] = {0};
+  tn_fields *fields = tn_fields_new();
+  tn_fields_set(fields, "image", harness_tensor(TN_SHAPE(1, 1, 9, 9), values));
+  tn_rng rng = {0};
+  const tn_transform_call call = {
+      .size = sizeof call, .progress = {.size = sizeof call.progress}, .rng = &rng};
+  cr_assert(tn_transform_apply(harness_component("t"), fields, &call) < 0);
+  EXPECT_TEXT(harness_failure(), "a blur of 1e+06 pixels is wider than the image, 9 x 9");
+}
+
 /* Red digits for label 0 and green ones for label 1 with the domain's probability; a quarter of the labels
  * disagree with digit >= 5. */
 Test(views, colours_agree_as_often_as_they_should) {

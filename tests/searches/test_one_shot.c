@@ -133,7 +133,8 @@ static void open_search(struct bench *b, const char *keys, const char *net, cons
   write_images(one_class);
   snprintf(
       sections, sizeof sections,
-      "[data]\nuse = dataset.csv\nfile = %s\nimage = 1, 4, 4\ntest = 0\n[m]\nuse = model.ensemble_supernet\n" NET "%s\n"
+      "[data]\nuse = dataset.csv\nfile = %s\nimage = 1, 4, 4\ntest = 0\n[m]\nuse = "
+      "model.ensemble_supernet\n" NET "%s\n"
       "[sgd]\nuse = optimizer.sgd\n%s\n[loss]\nuse = loss.ensemble\n[ev]\nuse = solver.evolution\n"
       "population = 6\ngenerations = 2\n[s]\nuse = search.ensemble_one_shot\nevolve = ev\ncalibrate = 16\n"
       "probe = 8\nprefixes = 2\n%s\n",
@@ -223,6 +224,18 @@ Test(one_shot, only_sampled_weights_move) {
       tn_params_release(before);
     }
   }
+}
+
+/* Where nothing is left to drop there are no further rounds, however many would be due. */
+Test(one_shot, shrinking_ends_with_what_can_be_dropped) {
+  struct bench b;
+  open_search(&b, "shrink_every = 1e-12\nkeep = 2\nscore = random", "", "lr = 0", true);
+  begin(&b);
+  for (int64_t s = 0; s < 3; s++) step(&b, s);
+  harness_state *state = harness_save(b.search);
+  const int64_t rounds = harness_integer(state, "rounds");
+  cr_assert(rounds >= 1 && rounds <= 4, "%d rounds", (int)rounds); /* one drops a choice of each layer */
+  harness_forget(state);
 }
 
 /* Choices 0 and 1 are the same block with the same weights; with one class all accuracies tie. */
