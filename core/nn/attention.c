@@ -68,8 +68,7 @@ static void pack_transposed(const attention_job *j, int64_t n, const char *rows,
  * panels are faster and the softmax sets aside what is not seen. */
 static void packed_product(const attention_job *j, int64_t m, int64_t seen, int64_t k, const char *a,
                            int64_t row, const char *panels, char *y) {
-  enum { PANEL = 32 };
-  int64_t n = tn_min64(j->s, (seen + PANEL - 1) / PANEL * PANEL);
+  int64_t n = tn_min64(j->s, tn_ceil_div(seen, TN_GEMM_PANEL) * TN_GEMM_PANEL);
   if (n && k)
     j->k->gemm_packed(m, 0, n, j->s, k, a, row, 1, panels, 0, y, j->s, y, j->s);
   else

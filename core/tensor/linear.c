@@ -125,8 +125,8 @@ static void cut(product *p, double work) {
     if ((rows ? p->m / p->tiles_m : p->n / p->tiles_n) < 192) break;
     *(rows ? &p->tiles_m : &p->tiles_n) *= 2;
   }
-  p->tile_m = tn_ceil_div(tn_ceil_div(p->m, p->tiles_m), 32) * 32;
-  p->tile_n = tn_ceil_div(tn_ceil_div(p->n, p->tiles_n), 32) * 32;
+  p->tile_m = tn_ceil_div(tn_ceil_div(p->m, p->tiles_m), TN_GEMM_PANEL) * TN_GEMM_PANEL;
+  p->tile_n = tn_ceil_div(tn_ceil_div(p->n, p->tiles_n), TN_GEMM_PANEL) * TN_GEMM_PANEL;
   p->tile_k = p->k;
   if (p->tiles_m * p->tiles_n < wanted && p->k >= 2048) { // long and thin: cut the sum, join in order
     int64_t parts = (int64_t)(work / (4 << 20)) / (p->tiles_m * p->tiles_n);
@@ -173,24 +173,30 @@ static void run(product *p) {
   tn_workspace_give(p->partial);
 }
 
+/* c = op(a) op(b) + beta c */
+static product product_of(tn_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a,
+                          int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc) {
+  return (product){.dtype = dtype,
+                   .kernels = tn_here->k->real[dtype],
+                   .ta = ta,
+                   .tb = tb,
+                   .m = m,
+                   .n = n,
+                   .k = k,
+                   .lda = tn_max64(1, lda),
+                   .ldb = tn_max64(1, ldb),
+                   .ldc = ldc,
+                   .start_row = ldc,
+                   .a = a,
+                   .b = b,
+                   .start = c,
+                   .c = c,
+                   .beta = beta};
+}
+
 void tn_gemm(tn_dtype dtype, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
              const void *b, int64_t ldb, double beta, void *c, int64_t ldc) {
-  product p = {.dtype = dtype,
-               .kernels = tn_here->k->real[dtype],
-               .ta = ta,
-               .tb = tb,
-               .m = m,
-               .n = n,
-               .k = k,
-               .lda = tn_max64(1, lda),
-               .ldb = tn_max64(1, ldb),
-               .ldc = ldc,
-               .start_row = ldc,
-               .a = a,
-               .b = b,
-               .start = c,
-               .c = c,
-               .beta = beta};
+  product p = product_of(dtype, ta, tb, m, n, k, a, lda, b, ldb, beta, c, ldc);
   run(&p);
 }
 
@@ -220,23 +226,10 @@ void tn_gemm_batch(tn_dtype dtype, bool ta, bool tb, int64_t batch, int64_t m, i
               (char *)c + (size_t)(i * m * n) * size, n);
     return;
   }
-  product p = {.dtype = dtype,
-               .kernels = tn_here->k->real[dtype],
-               .ta = ta,
-               .tb = tb,
-               .m = m,
-               .n = n,
-               .k = k,
-               .lda = lda,
-               .ldb = ldb,
-               .ldc = n,
-               .a = a,
-               .b = b,
-               .c = c,
-               .beta = beta,
-               .offsets_a = offsets_a,
-               .offsets_b = offsets_b,
-               .batch = batch};
+  product p = product_of(dtype, ta, tb, m, n, k, a, lda, b, ldb, beta, c, n);
+  p.offsets_a = offsets_a;
+  p.offsets_b = offsets_b;
+  p.batch = batch;
   p.per_task = tn_max64(1, (int64_t)(2e5 / work));
   tn_parallel(tn_ceil_div(batch, p.per_task), work * (double)batch * 0.03, batch_task, &p);
 }
@@ -437,21 +430,13 @@ tn_node *tn_op_linear(tn_node *x, tn_node *weight, tn_node *bias) {
   for (int32_t i = 0; i + 1 < n; i++) rows *= x->shape[i];
   tn_node *y = tn_node_new(x->t.dtype, n, shape);
   if (tn_is_poison(y)) return y;
-  product p = {.dtype = x->t.dtype,
-               .kernels = tn_here->k->real[x->t.dtype],
-               .tb = true,
-               .m = rows,
-               .n = out,
-               .k = in,
-               .lda = tn_max64(1, in),
-               .ldb = tn_max64(1, in),
-               .ldc = out,
-               .a = x->t.dl.data,
-               .b = weight->t.dl.data,
-               .start = bias ? bias->t.dl.data : y->t.dl.data,
-               .start_row = bias ? 0 : out,
-               .c = y->t.dl.data,
-               .beta = bias ? 1 : 0};
+  product p = product_of(x->t.dtype, false, true, rows, out, in, x->t.dl.data, in, weight->t.dl.data, in, 0,
+                         y->t.dl.data, out);
+  if (bias) {
+    p.beta = 1;
+    p.start = bias->t.dl.data;
+    p.start_row = 0;
+  }
   run(&p);
   tn_here->multiply_adds += rows * out * in;
   if (tn_here->record && (tn_needs(x) || tn_needs(weight) || (bias && tn_needs(bias)))) {

@@ -8,9 +8,9 @@
  *   1/K sum_i mean CE(d(f(x_i)), i)
  * with the features that the step saw, held constant: nothing of it reaches the model. With parts of a batch
  * (micro_batches) there is one such step a part. */
+#include "../predictors/descent.h"
 #include "discriminator.h"
 #include <tenon/loss.h>
-#include <tenon/optimizer.h>
 
 struct domain_specific {
   const tn_component *discriminator, *discriminator_optimizer;
@@ -98,37 +98,35 @@ static tn_status begin_discriminator(struct domain_specific *loss, const tn_para
   return tn_optimizer_begin(loss->optimizer, params);
 }
 
-/* Its risk over the rows of features z (n, ...), each domain with the same weight. */
-static tn_tensor *discriminator_risk(const struct domain_specific *loss, tn_tensor *z, tn_tensor *domain,
-                                     int64_t heads) {
-  tn_tensor *weights = tn_sum_axis(weights_of(loss, tn_i64(domain), tn_numel(domain), heads), 1); /* (n) */
+/* What a step saw. */
+struct features {
+  tn_tensor *z, *domain; /* (n, ...), (n) */
+  int64_t heads;
+};
+/* The discriminator's risk over these rows, each domain with the same weight. */
+static tn_status discriminator_risk(void *self, const void *batch, tn_tensor **risk) {
+  const struct domain_specific *loss = self;
+  const struct features *f = batch;
+  tn_tensor *weights =
+      tn_sum_axis(weights_of(loss, tn_i64(f->domain), tn_numel(f->domain), f->heads), 1); /* (n) */
   tn_tensor *logits =
-      discriminator_logits(loss->discriminator, tn_stop_gradient(z), TN_TRAIN, loss->steps); /* (n, K) */
-  return tn_sum(tn_mul(tn_cross_entropy(logits, domain, 0), tn_cast(weights, z->dtype)));
+      discriminator_logits(loss->discriminator, tn_stop_gradient(f->z), TN_TRAIN, loss->steps);
+  *risk = tn_sum(tn_mul(tn_cross_entropy(logits, f->domain, 0), tn_cast(weights, f->z->dtype)));
+  return TN_OK;
 }
 
 static tn_status domain_specific_after_step(void *self, const tn_loss_call *call) {
   struct domain_specific *loss = self;
   if (!loss->discriminator) return TN_OK;
-  tn_tensor *z = tn_field(call->fields, loss->features), *domain = tn_field(call->fields, loss->domain);
+  struct features seen = {tn_field(call->fields, loss->features), tn_field(call->fields, loss->domain), 0};
   const tn_tensor *logits = tn_field(call->fields, loss->logits);
   tn_params *params = tn_parameters(loss->discriminator);
   if (tn_failed() || !params) return tn_outcome();
-  tn_status status = loss->steps == 0 ? begin_discriminator(loss, params) : TN_OK;
+  seen.heads = tn_dim(logits, 1);
+  const tn_status status = loss->steps == 0 ? begin_discriminator(loss, params) : TN_OK;
   if (status >= 0 && !loss->gradient && !(loss->gradient = tn_params_like(params))) return TN_ERROR_MEMORY;
-  if (status < 0) return status;
-  const bool recording = tn_record(true);
-  tn_tensor *risk = discriminator_risk(loss, z, domain, tn_dim(logits, 1));
-  status = tn_grad_params(risk, params, loss->gradient);
-  tn_record(recording);
-  if (tn_failed() || status < 0) return tn_outcome();
-  const tn_optimizer_step step = {.size = sizeof step,
-                                  .params = params,
-                                  .gradient = loss->gradient,
-                                  .loss = tn_item(risk),
-                                  .schedule = 1,
-                                  .step = ++loss->steps};
-  return tn_optimizer_update(loss->optimizer, &step);
+  const struct descent descent = {loss->optimizer, params, loss->gradient, &loss->steps};
+  return status < 0 ? status : descend(&descent, 1, discriminator_risk, loss, &seen);
 }
 
 static void domain_specific_destroy(void *self) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Gradient steps of a predictor on a batch of the test stream, and the entropy that several of them lower. */
+/* Gradient steps that a component makes by itself on a batch: a predictor on the test stream, a loss that
+ * trains a network of its own; and the entropy that several of them lower. */
 #ifndef TENON_PLUGINS_DESCENT_H
 #define TENON_PLUGINS_DESCENT_H
 

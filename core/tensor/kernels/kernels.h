@@ -19,7 +19,11 @@ typedef void (*tn_binary_kernel)(const void *x, int64_t xo, int64_t xi, const vo
 typedef void (*tn_where_kernel)(const uint8_t *c, int64_t ci, const void *x, int64_t xi, const void *y,
                                 int64_t yi, void *out, int64_t n);
 
-enum { TN_GEMM_SCRATCH = 256 << 10, TN_GEMM_DEPTH = 128 };
+enum {
+  TN_GEMM_DEPTH = 128,         /* terms of a product that are added at a time */
+  TN_GEMM_PANEL = 32,          /* a multiple of the columns of a panel, at every level and type */
+  TN_GEMM_SCRATCH = 256 << 10, /* bytes for the panels of gemm */
+};
 
 typedef struct tn_real_kernels {
   tn_unary_kernel unary[TN_UNARY_COUNT];
@@ -65,7 +69,7 @@ typedef struct tn_real_kernels {
                int64_t ldc, void *scratch);
   /* The same in two steps, for several blocks of C to share B: its slices of TN_GEMM_DEPTH rows are packed to
    * gemm_packed_size elements in any order; then rows of C come from rows of A, in columns j .. end - 1 of n,
-   * where j is a multiple of 32; start and c point to column j. */
+   * where j is a multiple of TN_GEMM_PANEL; start and c point to column j. */
   int64_t (*gemm_packed_size)(int64_t n, int64_t k);
   void (*gemm_pack)(int64_t n, int64_t k, const void *b, int64_t rb, int64_t cb, int64_t slice, void *panels);
   void (*gemm_packed)(int64_t m, int64_t j, int64_t end, int64_t n, int64_t k, const void *a, int64_t ra,
