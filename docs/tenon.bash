@@ -29,7 +29,7 @@ _tenon() {
     resume) options="$options --unlocked --no-fork" ;;
     sweep) options="$options -j --launcher" ;;
     compare) options='--result --csv --json --help' ;;
-    report) options='-o --output --help' ;;
+    report) options='-o --output --figures --help' ;;
     esac
     case $word in
     -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;

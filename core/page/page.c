@@ -232,7 +232,8 @@ char *tn_page_make(tn_study *s) {
   return tn_text_take(&out);
 }
 
-tn_status tn_page_write(const char *const *directories, uint32_t count, const char *path, tn_error *error) {
+tn_status tn_page_write(const char *const *directories, uint32_t count, const char *path, const char *figures,
+                        uint32_t *figure_count, tn_error *error) {
   tn_study study;
   tn_format_error why;
   tn_status status = tn_study_read(directories, count, &study, error);
@@ -240,6 +241,7 @@ tn_status tn_page_write(const char *const *directories, uint32_t count, const ch
   if (status >= 0 && !page) status = tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
   if (page && !tn_file_write(path, page, strlen(page), &why))
     status = tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s", why.text);
+  if (status >= 0 && figures) status = tn_page_write_figures(page, figures, figure_count, error);
   free(page);
   tn_study_free(&study);
   return status;

@@ -125,27 +125,32 @@ static void mark_linear(tn_axis *axis, size_t count, bool whole) {
   label_linear(axis, step);
 }
 
-/* Powers of ten, every n-th of them where there are many; below three of them also 2 and 5 times. */
-static void mark_logarithmic(tn_axis *axis, size_t count) {
+/* Powers of ten, every n-th of them where there are many; below three of them also 2 and 5 times. False: too
+ * few to tell the scale by. */
+static bool mark_logarithmic(tn_axis *axis, size_t count) {
   int first = (int)floor(log10(axis->low)), last = (int)ceil(log10(axis->high));
   double decades = log10(axis->high / axis->low);
+  bool dense = decades < 3 && 3 * decades <= 1.6 * (double)count;
   int stride = (int)ceil(decades / (1.6 * (double)count)); // few figures, so they may stand closer
-  if (stride < 1) stride = 1;
-  for (int k = first; k <= last; k++) {
-    if (k % stride == 0) add(axis, pow(10, k));
-    if (decades < 3) {
-      add(axis, 2 * pow(10, k));
-      add(axis, 5 * pow(10, k));
+  for (stride = stride < 1 ? 1 : stride; axis->tick_count < 2 && stride >= 1; stride--) {
+    axis->tick_count = 0;
+    for (int k = first; k <= last; k++) {
+      if (k % stride == 0) add(axis, pow(10, k));
+      if (dense) {
+        add(axis, 2 * pow(10, k));
+        add(axis, 5 * pow(10, k));
+      }
     }
   }
-  if (axis->tick_count > 0) label_logarithmic(axis);
+  if (axis->tick_count < (dense ? 3 : 2)) return false;
+  label_logarithmic(axis);
+  return true;
 }
 
 void tn_axis_mark(tn_axis *axis, size_t count, bool whole) {
   if (count < 2) count = 2;
   axis->tick_count = 0;
-  if (axis->logarithmic) mark_logarithmic(axis, count);
-  if (axis->logarithmic && axis->tick_count >= 3) return;
+  if (axis->logarithmic && mark_logarithmic(axis, count)) return;
   axis->tick_count = 0;
   mark_linear(axis, count, whole);
 }

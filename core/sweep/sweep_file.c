@@ -140,7 +140,11 @@ tn_status tn_sweep_file_read(const char *directory, tn_sweep_start *start, tn_er
   json_error_t why;
   json_t *root = json_load_file(path, 0, &why);
   const char *file = json_string_value(json_object_get(root, "file"));
-  if (!file) {
+  if (!file && why.line == -1 && errno == ENOTDIR) {
+    tn_error_set(error, TN_ERROR_IO, NULL, 0,
+                 "%s is a file, not the directory of a sweep; `tenon run %s` begins one", directory,
+                 directory);
+  } else if (!file) {
     tn_error_set(error, TN_ERROR_IO, NULL, 0, "%s: %s", path,
                  root             ? "expected an object with file"
                  : why.line == -1 ? strerror(errno)

@@ -10,6 +10,7 @@
 
 #include "core/page/page.h"
 #include "core/pipeline/directory.h"
+#include "core/format/stream.h"
 #include "core/plugin/host.h"
 #include "tests/expect.h"
 
@@ -303,9 +304,42 @@ Test(page, the_file_is_written_whole) {
   put_run("run", 1, 0.5, 5);
   tn_error error = {0};
   const char *const directories[] = {"run"};
-  cr_assert(tn_page_write(directories, 1, "out.html", &error) >= 0, "%s", error.text);
+  cr_assert(tn_page_write(directories, 1, "out.html", NULL, NULL, &error) >= 0, "%s", error.text);
   struct stat status;
   cr_assert(stat("out.html", &status) == 0 && status.st_size > 10000);
-  cr_assert(tn_page_write(directories, 1, "no/such/out.html", &error) < 0);
+  cr_assert(tn_page_write(directories, 1, "no/such/out.html", NULL, NULL, &error) < 0);
   EXPECT_CONTAINS(error.text, "no/such/out.html");
+}
+
+/* Every picture of the page is a file that stands alone: style, ground, title, and the names that the page
+ * keeps beside it. */
+Test(page, pictures_are_written_as_files) {
+  put_sweep();
+  tn_error error = {0};
+  const char *const directories[] = {"sweep"};
+  uint32_t count = 0, files = 0, strips = 0;
+  cr_assert(tn_page_write(directories, 1, "out.html", "figures", &count, &error) >= 0, "%s", error.text);
+  DIR *directory = opendir("figures");
+  for (struct dirent *entry; (entry = readdir(directory));) {
+    if (*entry->d_name == '.') continue;
+    char path[320];
+    tn_bytes svg;
+    snprintf(path, sizeof path, "figures/%s", entry->d_name);
+    cr_assert(tn_stream_read(path, 0, &svg, NULL));
+    const char *text = (const char *)svg.data;
+    cr_assert(strncmp(text, "<svg xmlns=", 11) == 0, "%s", path);
+    EXPECT_CONTAINS(text, "<title>");
+    EXPECT_CONTAINS(text, "<style>");
+    EXPECT_CONTAINS(text, "tn-ground");
+    cr_assert(strcmp(text + svg.size - 7, "</svg>\n") == 0, "%s", path);
+    cr_assert(!strstr(text, "var(--"), "%s leans on the page's style", path);
+    strips += strncmp(entry->d_name, "results-", 8) == 0;
+    files++;
+    tn_bytes_free(&svg);
+  }
+  closedir(directory);
+  EXPECT_INT(files, count);
+  cr_assert(strips > 0);
+  cr_assert(tn_page_write(directories, 1, "out.html", "no/such/figures", &count, &error) < 0);
+  EXPECT_CONTAINS(error.text, "no/such/figures");
 }

@@ -125,6 +125,8 @@ Test(axis, ticks_are_round_and_labelled_shortly) {
 Test(axis, logarithmic_ticks_are_powers_of_ten) {
   expect_ticks(true, 0.01, 100, 6, false, "0.01 0.1 1 10 100");
   expect_ticks(true, 1e-6, 1, 3, false, "10⁻⁶ 10⁻⁴ 10⁻² 1");
+  expect_ticks(true, 2.6e-8, 8e-4, 2, false, "10⁻⁶ 10⁻⁴"); // two are enough: a linear scale would mislead
+  expect_ticks(true, 2e-5, 8e-3, 2, false, "10⁻⁴ 10⁻³");
   expect_ticks(true, 3, 30, 6, false, "5 10 20");
   expect_ticks(true, 4.2, 4.9, 4, false, "4.2 4.4 4.6 4.8"); // too narrow for powers
 }

@@ -59,6 +59,9 @@ cmp run/report.html first.html # the same files make the same page
 [ ! -e sweep/report.html ]
 "$tenon" report sweep -o sweep.html
 check sweep.html 10
+"$tenon" report sweep -o sweep.html --figures figures >out
+grep -q "^figures: figures, $(ls figures/*.svg | wc -l) SVG files$" out
+for picture in figures/*.svg; do python3 -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' "$picture"; done
 grep -q 'shortened (--smoke)' sweep.html
 "$tenon" report run sweep --output both.html
 check both.html 10
