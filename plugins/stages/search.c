@@ -1,17 +1,29 @@
 // SPDX-License-Identifier: MIT
 /* Architecture search: splits the rows of a data set, lets a search (tenon.search/1) make its steps on a
  * supernet, and publishes the architecture it derives as the text `genotype`. Metrics are measured at the end
- * on the rows held out. */
+ * on the rows held out.
+ *
+ * Early stopping (Zela et al. 2020, section 5.1): with v_i what `stop` was at the i-th watch and k =
+ * stop_window, the search ends where mean(v_{i-k+1}, ..., v_i) > stop_growth mean(v_{i-2k+1}, ..., v_{i-k}),
+ * and its architecture is that of watch i - k, before the growth. */
 #include "pass.h"
 #include <tenon/optimizer.h>
 #include <tenon/schedule.h>
 #include <tenon/search.h>
 #include <tenon/supernet.h>
 
+struct watched {
+  double value;
+  char *genotype;
+};
+
 struct stage {
   const tn_component *data, *model, *loss, *optimizer, *schedule, *search;
   tn_references watch;
   int64_t watch_every;
+  const char *stop;
+  double stop_growth;
+  int64_t stop_window;
   tn_references transforms, metrics;
   tn_count train, validation, batch;
   double epochs;
@@ -20,6 +32,9 @@ struct stage {
   tn_search_setting setting;
   int64_t *rows; /* a random order of all; training rows first, then validation rows */
   int64_t step, batches;
+  struct watched *past; /* the last 2 stop_window watches, the oldest first */
+  int64_t past_count;
+  char *stopped; /* the genotype that stopping early chose; NULL: not stopped */
 };
 static const tn_param stage_params[] = {
     TN_REFERENCE(struct stage, search, TN_PARAM_REQUIRED, TN_SEARCH, NULL, "how it is searched"),
@@ -41,6 +56,11 @@ static const tn_param stage_params[] = {
     TN_REFERENCES(struct stage, watch, 0, TN_METRIC, "",
                   "metrics that probe the supernet, such as alpha_balance, measured on the way, as curves"),
     TN_INTEGER(struct stage, watch_every, "10", 1, 1e15, "steps", "how often"),
+    TN_STRING(struct stage, stop, "",
+              "a figure of `watch` whose growth ends the search, such as hessian_eigenvalue; empty: none"),
+    TN_REAL(struct stage, stop_growth, "1.3", 1, INFINITY,
+            "mean of the last watches over that of those before"),
+    TN_INTEGER(struct stage, stop_window, "5", 1, 1000, "watches", "in each of these means"),
     TN_REFERENCES(struct stage, metrics, 0, TN_METRIC, "", "measured on the validation rows at the end"),
     TN_INTEGER(struct stage, evaluation_batch, "500", 1, 1 << 20, "rows", "rows a batch there"),
     TN_INTEGER(struct stage, derive_every, "0", 0, 1e15, "steps",
@@ -57,6 +77,8 @@ static tn_status stage_check(void *self) {
   for (uint32_t m = 0; m < stage->watch.count; m++)
     if (!tn_metric_probes(stage->watch.items[m]))
       return tn_fail(TN_ERROR_INVALID, "watch: '%s' does not probe a model", stage->watch.items[m]->name);
+  if (*stage->stop && stage->watch.count == 0)
+    return tn_fail(TN_ERROR_INVALID, "stop = %s: `watch` names no metric", stage->stop);
   tn_spec *own;
   const tn_spec *fields;
   tn_status status = pass_declare_data(stage->data, &stage->transforms, &own, &fields);
@@ -67,8 +89,18 @@ static tn_status stage_check(void *self) {
   return status;
 }
 
+static void forget_past(struct stage *stage) {
+  for (int64_t i = 0; i < stage->past_count; i++) tn_free(stage->past[i].genotype);
+  tn_free(stage->past);
+  tn_free(stage->stopped);
+  stage->past = NULL;
+  stage->stopped = NULL;
+  stage->past_count = 0;
+}
+
 static tn_status stage_begin(void *self) {
   struct stage *stage = self;
+  forget_past(stage);
   const int64_t rows = tn_dataset_rows(stage->data);
   if (rows < 0) return TN_ERROR_MISSING;
   const int64_t train = tn_count_of(stage->train, rows);
@@ -131,14 +163,16 @@ static tn_metric_probe probe_of(const struct stage *stage, int64_t rows) {
                            .row_count = rows};
 }
 
-static tn_status tell_genotype(const struct stage *stage, const tn_progress *progress, char **genotype) {
-  const tn_status status = tn_search_derive(stage->search, genotype);
-  if (status < 0) return status;
+static void emit_genotype(const tn_progress *progress, const char *genotype) {
   tn_event event = tn_event_of(TN_EVENT_TEXT, "genotype");
-  event.text = *genotype;
+  event.text = genotype;
   event.progress = *progress;
   tn_emit(&event);
-  return TN_OK;
+}
+static tn_status tell_genotype(const struct stage *stage, const tn_progress *progress, char **genotype) {
+  const tn_status status = tn_search_derive(stage->search, genotype);
+  if (status >= 0) emit_genotype(progress, *genotype);
+  return status;
 }
 
 static tn_status stage_step(void *self) {
@@ -209,15 +243,57 @@ static tn_status stage_end(void *self) {
   char *genotype = NULL;
   tn_progress progress;
   stage_progress(stage, &progress);
-  tn_status status = tell_genotype(stage, &progress, &genotype);
-  if (status >= 0) status = tn_publish_text("genotype", genotype);
+  tn_status status = TN_OK;
+  if (stage->stopped)
+    emit_genotype(&progress, stage->stopped);
+  else
+    status = tell_genotype(stage, &progress, &genotype);
+  if (*stage->stop) tn_emit_result("steps", (double)stage->step);
+  if (status >= 0) status = tn_publish_text("genotype", stage->stopped ? stage->stopped : genotype);
   if (status >= 0 && stage->metrics.count > 0) status = measure(stage);
   tn_free(genotype);
   return status;
 }
 
-/* What `watch` finds in the supernet now, as a point on curves. */
-static tn_status watch(const struct stage *stage, const tn_progress *progress) {
+/* ---- on the way ---- */
+
+static double mean_past(const struct stage *stage, int64_t first) {
+  double sum = 0;
+  for (int64_t i = 0; i < stage->stop_window; i++) sum += stage->past[first + i].value;
+  return sum / (double)stage->stop_window;
+}
+
+/* Puts this watch behind the others; TN_DONE if the figure has grown. */
+static tn_status consider_stop(struct stage *stage, const struct figures *figures) {
+  const int64_t window = stage->stop_window;
+  const char *names[FIGURE_MOST];
+  uint32_t f = 0;
+  for (; f < figures->count && strcmp(figures->names[f], stage->stop) != 0; f++) names[f] = figures->names[f];
+  if (f == figures->count)
+    return tn_fail(TN_ERROR_INVALID, "stop: no metric of `watch` measures '%s'; nearest: '%s'", stage->stop,
+                   f > 0 ? tn_nearest_name(stage->stop, names, f) : "");
+  if (!stage->past) stage->past = tn_alloc((size_t)(2 * window) * sizeof *stage->past);
+  if (!stage->past) return TN_ERROR_MEMORY;
+  if (stage->past_count == 2 * window) {
+    tn_free(stage->past[0].genotype);
+    memmove(stage->past, stage->past + 1, (size_t)--stage->past_count * sizeof *stage->past);
+  }
+  struct watched now = {figures->values[f].value, NULL};
+  const tn_status status = tn_search_derive(stage->search, &now.genotype);
+  if (status < 0) return status;
+  stage->past[stage->past_count++] = now;
+  if (stage->past_count < 2 * window) return TN_OK;
+  const double before = mean_past(stage, 0), after = mean_past(stage, window);
+  if (!(before > 0 && after > stage->stop_growth * before)) return TN_OK;
+  stage->stopped = stage->past[window - 1].genotype;
+  stage->past[window - 1].genotype = NULL;
+  tn_info("%s has grown from %.3g to %.3g: the search stops at step %lld", stage->stop, before, after,
+          (long long)stage->step);
+  return TN_DONE;
+}
+
+/* What `watch` finds in the supernet now, as a point on curves; TN_DONE: stop. */
+static tn_status watch(struct stage *stage, const tn_progress *progress) {
   const tn_metric_probe probe = probe_of(stage, stage->setting.validation_count);
   struct figures figures;
   figures_start(&figures);
@@ -225,21 +301,46 @@ static tn_status watch(const struct stage *stage, const tn_progress *progress) {
   for (uint32_t m = 0; status >= 0 && m < stage->watch.count; m++)
     status = tn_metric_measure(stage->watch.items[m], &probe, &figures.sink);
   if (status >= 0 && figures.count > 0) tn_emit_step(progress, figures.values, figures.count);
-  return status;
+  return status < 0 || !*stage->stop ? status : consider_stop(stage, &figures);
 }
 static tn_status stage_step_watched(void *self) {
-  const struct stage *stage = self;
+  struct stage *stage = self;
   tn_progress progress;
   stage_progress(self, &progress);
   const tn_status status = stage_step(self);
   if (status < 0 || (status != TN_DONE && progress.step % stage->watch_every != 0)) return status;
   const tn_status watched = watch(stage, &progress);
-  return watched < 0 ? watched : status;
+  return watched != TN_OK ? watched : status;
 }
 
-static void stage_destroy(void *self) { tn_free(((struct stage *)self)->rows); }
+static void stage_destroy(void *self) {
+  struct stage *stage = self;
+  forget_past(stage);
+  tn_free(stage->rows);
+}
+
 static tn_status stage_state(void *self, const tn_visitor *visitor) {
-  return tn_visit_integer(visitor, "step", &((struct stage *)self)->step);
+  struct stage *stage = self;
+  tn_visit_integer(visitor, "step", &stage->step);
+  if (!*stage->stop) return TN_OK;
+  const int64_t room = 2 * stage->stop_window;
+  int64_t count = stage->past_count;
+  tn_visit_text(visitor, "stopped", &stage->stopped);
+  tn_visit_integer(visitor, "past", &count);
+  if (count < 0 || count > room) return TN_ERROR_INVALID;
+  if (!stage->past) stage->past = tn_alloc((size_t)room * sizeof *stage->past);
+  if (!stage->past) return TN_ERROR_MEMORY;
+  while (stage->past_count > count) tn_free(stage->past[--stage->past_count].genotype);
+  while (stage->past_count < count) stage->past[stage->past_count++] = (struct watched){0, NULL};
+  tn_status status = TN_OK;
+  for (int64_t i = 0; status >= 0 && i < count; i++) {
+    char name[48];
+    snprintf(name, sizeof name, "past.%lld.value", (long long)i);
+    tn_visit_real(visitor, name, &stage->past[i].value);
+    snprintf(name, sizeof name, "past.%lld.genotype", (long long)i);
+    status = tn_visit_text(visitor, name, &stage->past[i].genotype);
+  }
+  return status;
 }
 
 static const tn_class stage_class = {.size = sizeof(tn_class),

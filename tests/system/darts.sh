@@ -87,9 +87,30 @@ cmp whole/results.json part/results.json
 cmp whole/genotypes.txt part/genotypes.txt
 cmp whole/params/net.safetensors part/params/net.safetensors
 
+# Stopped early: the search ends where the figure has grown, with the genotype of the last watch before, also when
+# it was interrupted in between.
+stop="search.watch=metric.hessian_eigenvalue search.watch_every=10 search.stop=hessian_eigenvalue search.stop_growth=1
+  search.stop_window=1 search.derive_every=1"
+"$tenon" run darts.ini --directory early $stop >early.txt
+steps=$(sed -n 's/.*"search.steps": *\([0-9]*\).*/\1/p' early/results.json)
+[ "$steps" -lt 60 ] && [ $((steps % 10)) = 1 ]
+grep -q "hessian_eigenvalue has grown from .*: the search stops at step $steps" early/log.txt
+chosen=$(tail -1 early/genotypes.txt | cut -d' ' -f4-)
+[ "$(sed -n "$((steps - 10))p" early/genotypes.txt | cut -d' ' -f4-)" = "$chosen" ]
+"$tenon" run darts.ini --directory early-part $stop pipeline.checkpoint_every=5 >part.txt 2>&1 &
+run=$!
+while [ ! -e early-part/checkpoints/step-5.safetensors ] && kill -0 $run 2>/dev/null; do sleep 0.02; done
+kill -TERM $run 2>/dev/null || true
+wait $run || true
+"$tenon" resume early-part >/dev/null
+cmp early/results.json early-part/results.json
+cmp early/genotypes.txt early-part/genotypes.txt
+code=0; "$tenon" run darts.ini --directory none $stop search.stop=hessian_eigenvalu >none.txt 2>&1 || code=$?
+[ $code != 0 ] && grep -q "stop: no metric of .watch. measures 'hessian_eigenvalu'; nearest: 'hessian_eigenvalue'" none.txt
+
 # Without data sets the examples are left out.
 [ -d "${TENON_DATA:-/nowhere}/fashion" ] || { echo "note: without Fashion-MNIST"; exit 0; }
-for file in papers/31-darts papers/31-sd-darts papers/31-darts-cifar mix/sd-darts-lion; do
+for file in papers/31-darts papers/31-sd-darts papers/31-early-stopping papers/31-darts-cifar mix/sd-darts-lion; do
   "$tenon" check "$ROOT/examples/$file.ini" --quiet
   case $file in *cifar) continue ;; mix/*) seeds= ;; *) seeds=sweep.seeds=1 ;; esac
   "$tenon" run "$ROOT/examples/$file.ini" --smoke --quiet $seeds --directory "smoke-$(basename $file)" >smoke.txt 2>&1 ||
