@@ -50,7 +50,7 @@ static void draw_figure(tn_study *s, const char *name, const char *title, double
 /* Seconds of each stage of a run, as bars. */
 static void draw_stages(tn_study *s, tn_text *out) {
   const tn_study_run *run = tn_page_run_of(s, 0);
-  for (uint32_t g = 0; g < s->group_count && (!run || !s->groups[run->group].shown); g++)
+  for (uint32_t g = 0; g < s->group_count && (!run || !tn_study_shows(s, run)); g++)
     run = tn_page_run_of(s, g);
   if (!run || run->events.stage_count == 0) return;
   const uint32_t count = run->events.stage_count;

@@ -28,6 +28,8 @@ int tn_result_direction(const char *name) {
   static const char *const more[] = {"accuracy", "f1",    "f_beta", "precision", "recall",  "auc",
                                      "reward",   "score", "g_mean", "hits",      "success", "modes"};
   const char *dot = strrchr(name, '.'), *last = dot ? dot + 1 : name;
+  const size_t length = strlen(last);
+  if (length > 4 && strcmp(last + length - 4, "_std") == 0) return 0; /* a spread is neither */
   if (has_word(last, less, TN_ARRAY_LENGTH(less))) return -1;
   return has_word(last, more, TN_ARRAY_LENGTH(more)) ? 1 : 0;
 }
@@ -132,6 +134,46 @@ static void show_best(tn_study *s, uint32_t each) {
   }
 }
 
+/* Claims that neither choose a setting nor name one are about arms in all their settings: data sets, say, or
+ * targets, of which none is better. */
+static bool claims_take_wholes(const tn_study *s) {
+  for (uint32_t i = 0; i < s->claim_count; i++)
+    if (strchr(s->claims[i].text, '[')) return false;
+  return s->claim_count > 0 && !s->several;
+}
+
+/* Adds a group for each arm that has several settings, and shows it in their place. */
+static void show_wholes(tn_study *s) {
+  const uint32_t settings = s->group_count;
+  s->wholes = true;
+  for (uint32_t g = 0; g < settings; g++) {
+    bool first = true;
+    uint32_t members = 0;
+    for (uint32_t k = 0; k < settings; k++) {
+      const bool same = strcmp(s->groups[k].arm, s->groups[g].arm) == 0;
+      first &= !same || k >= g;
+      members += same;
+    }
+    if (!first || members < 2) continue;
+    const uint32_t whole = s->group_count;
+    tn_study_group *group = tn_grow(&s->groups, s->group_count, &s->group_room, sizeof *group);
+    *group = (tn_study_group){.name = tn_copy_text(s->groups[g].arm),
+                              .arm = tn_copy_text(s->groups[g].arm),
+                              .variant = tn_copy_text(""),
+                              .whole = true,
+                              .shown = true};
+    s->group_count++;
+    for (uint32_t k = g; k < settings; k++) {
+      if (strcmp(s->groups[k].arm, group->arm) != 0) continue;
+      s->groups[k].shown = false;
+      group->runs += s->groups[k].runs;
+      group->finished += s->groups[k].finished;
+      for (uint32_t i = 0; i < s->run_count; i++)
+        if (s->runs[i].group == k) s->runs[i].arm = whole;
+    }
+  }
+}
+
 void tn_study_choose(tn_study *s) {
   uint32_t arms = 0;
   for (uint32_t g = 0; g < s->group_count; g++) {
@@ -142,7 +184,10 @@ void tn_study_choose(tn_study *s) {
   }
   list_results(s);
   const bool many = arms > 1 ? s->group_count > arms : s->group_count > 8;
-  if (many) find_criterion(s);
+  if (many && arms > 1 && claims_take_wholes(s))
+    show_wholes(s);
+  else if (many)
+    find_criterion(s);
   if (many && s->criterion) show_best(s, arms > 1 ? 1 : 8);
   for (uint32_t g = 0; g < s->group_count; g++) {
     tn_study_group *group = &s->groups[g];

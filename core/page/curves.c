@@ -93,7 +93,7 @@ static size_t gather(tn_study *s, uint32_t group, const char *stage, const char 
                      const tn_curve **curves) {
   size_t count = 0;
   for (uint32_t i = 0; i < s->run_count; i++) {
-    if (s->runs[i].group != group || !tn_study_open(s, &s->runs[i])) continue;
+    if (!tn_study_in(&s->runs[i], group) || !tn_study_open(s, &s->runs[i])) continue;
     const tn_curve *curve = tn_record_curve(&s->runs[i].events.record, stage, name);
     if (curve && curve->count > 0) curves[count++] = curve;
   }
@@ -198,7 +198,7 @@ static const char **names_of(tn_study *s, const char *stage, uint32_t *count) {
   uint32_t room = 0;
   *count = 0;
   for (uint32_t i = 0; i < s->run_count; i++) {
-    if (!s->groups[s->runs[i].group].shown || !tn_study_open(s, &s->runs[i])) continue;
+    if (!tn_study_shows(s, &s->runs[i]) || !tn_study_open(s, &s->runs[i])) continue;
     const tn_run_record *record = &s->runs[i].events.record;
     for (uint32_t c = 0; c < record->curve_count; c++) {
       bool known = strcmp(record->curves[c].stage, stage) != 0;

@@ -14,7 +14,8 @@
 tn_study_run *tn_page_run_of(tn_study *s, uint32_t group) {
   for (int finished = 1; finished >= 0; finished--)
     for (uint32_t i = 0; i < s->run_count; i++)
-      if (s->runs[i].group == group && s->runs[i].finished == (bool)finished && tn_study_open(s, &s->runs[i]))
+      if (tn_study_in(&s->runs[i], group) && s->runs[i].finished == (bool)finished &&
+          tn_study_open(s, &s->runs[i]))
         return &s->runs[i];
   return NULL;
 }
@@ -73,7 +74,9 @@ static void put_counts(const tn_study *s, tn_text *out) {
                    !s->several ? "arms"
                    : s->sweep  ? "directories and arms"
                                : "directories");
-  if (s->group_count > arms) tn_text_printf(out, "<span><b>%u</b> settings</span>\n", s->group_count);
+  uint32_t settings = 0;
+  for (uint32_t g = 0; g < s->group_count; g++) settings += !s->groups[g].whole;
+  if (settings > arms) tn_text_printf(out, "<span><b>%u</b> settings</span>\n", settings);
   tn_text_printf(out, "<span><b>%u</b> %s</span>\n", seeds, seeds == 1 ? "seed" : "seeds");
 }
 

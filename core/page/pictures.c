@@ -502,7 +502,7 @@ static uint32_t mean_matrix(tn_study *s, uint32_t group, const json_t *like, dou
   *mean = tn_take((size + 1) * sizeof **mean);
   uint32_t runs = 0;
   for (uint32_t r = 0; r < s->run_count; r++) {
-    if (s->runs[r].group != group || !tn_study_open(s, &s->runs[r])) continue;
+    if (!tn_study_in(&s->runs[r], group) || !tn_study_open(s, &s->runs[r])) continue;
     size_t count;
     const json_t **items = find_all(&s->runs[r], like, &count);
     const json_t *last = count > 0 ? items[count - 1] : NULL;

@@ -71,13 +71,21 @@ static uint32_t best_of(const tn_study *s, const char *result, int direction) {
 
 /* ---- one result over the groups shown ---- */
 
+/* What runs of two arms must share to be a pair: the seed, and of whole arms the setting too. */
+static int64_t pair_of(const tn_study *s, const tn_study_run *run) {
+  if (!s->wholes) return run->seed;
+  uint32_t setting = 0;
+  while (strcmp(s->groups[setting].variant, s->groups[run->group].variant) != 0) setting++;
+  return run->seed * s->group_count + setting;
+}
+
 /* Finished runs of the groups shown, in their order. The samples borrow the outcomes. */
 static tn_samples samples_of(const tn_study *s) {
   tn_samples samples = {0};
   for (uint32_t g = 0; g < s->group_count; g++)
     for (uint32_t i = 0; i < s->run_count; i++)
-      if (s->groups[g].shown && s->runs[i].group == g && s->runs[i].finished)
-        tn_samples_add(&samples, s->groups[g].name, s->runs[i].seed)->outcome = s->runs[i].outcome;
+      if (s->groups[g].shown && tn_study_in(&s->runs[i], g) && s->runs[i].finished)
+        tn_samples_add(&samples, s->groups[g].name, pair_of(s, &s->runs[i]))->outcome = s->runs[i].outcome;
   return samples;
 }
 
@@ -169,8 +177,8 @@ static void put_table(const tn_study *s, tn_text *out) {
   tn_html_table(out, head, results + 3);
   for (uint32_t g = 0; g < s->group_count; g++) {
     const tn_study_group *group = &s->groups[g];
-    tn_html_tag(out, group->shown && s->criterion ? "<tr><td><b>" : "<tr><td>", group->name,
-                group->shown && s->criterion ? "</b></td>" : "</td>");
+    const bool bold = group->shown && (s->criterion || s->wholes);
+    tn_html_tag(out, bold ? "<tr><td><b>" : "<tr><td>", group->name, bold ? "</b></td>" : "</td>");
     if (group->finished == group->runs)
       tn_text_printf(out, "<td>%u</td>", group->runs);
     else
@@ -252,6 +260,11 @@ void tn_page_results(tn_study *s, tn_text *out) {
              s->criterion_claimed            ? ", as the claims choose"
              : strstr(s->criterion, "valid") ? ""
                                              : ", the figure itself: a choice that flatters");
+  else if (s->wholes)
+    snprintf(note, sizeof note,
+             "Each arm in all its settings, as the claims take it. A dot is a run, the mark their mean, the "
+             "bar one "
+             "standard deviation; runs of the same seed and setting make a pair.");
   else
     snprintf(note, sizeof note, "A dot is a run, the mark the mean, the bar one standard deviation.");
   tn_html_section(out, "results", "Results", note);
@@ -268,7 +281,7 @@ void tn_page_results(tn_study *s, tn_text *out) {
     tn_html_details_end(out);
   }
   free(samples.items);
-  tn_html_details(out, s->criterion ? "All settings, all figures" : "All figures");
+  tn_html_details(out, s->criterion || s->wholes ? "All settings, all figures" : "All figures");
   put_table(s, out);
   tn_html_details_end(out);
   tn_html_section_end(out);
@@ -301,10 +314,9 @@ static setting_line line_of(const tn_study *s, const char *arm, const char *key,
     char own[96];
     double x;
     uint32_t n;
-    if (strcmp(s->groups[g].arm, arm) != 0 || !read_variant(s->groups[g].variant, own, &x) ||
-        strcmp(own, key) != 0)
-      continue;
+    if (strcmp(s->groups[g].arm, arm) != 0) continue;
     if (s->groups[g].shown) l.name = s->groups[g].shown_name, l.color = s->groups[g].color;
+    if (!read_variant(s->groups[g].variant, own, &x) || strcmp(own, key) != 0) continue;
     double *values = tn_study_values(s, g, result, &n);
     const double mean = tn_mean_of(values, n), deviation = n ? tn_deviation_of(values, n) : 0;
     free(values);
@@ -418,16 +430,21 @@ static const tn_study_result *criterion_of(const tn_study *s) {
   return NULL;
 }
 
+static bool varies(const tn_study *s, const char *arm) {
+  char key[96];
+  double value;
+  for (uint32_t g = 0; g < s->group_count; g++)
+    if (strcmp(s->groups[g].arm, arm) == 0 && read_variant(s->groups[g].variant, key, &value)) return true;
+  return false;
+}
+
 /* Names of the arms with settings of their own. */
 static void put_arms(const tn_study *s, tn_text *out) {
   const char *names[64];
   unsigned colors[64];
   size_t count = 0;
   for (uint32_t g = 0; g < s->group_count && count < 64; g++) {
-    char key[96];
-    double value;
-    if (!s->groups[g].shown || !*s->groups[g].arm || !read_variant(s->groups[g].variant, key, &value))
-      continue;
+    if (!s->groups[g].shown || !*s->groups[g].arm || !varies(s, s->groups[g].arm)) continue;
     colors[count] = s->groups[g].color;
     names[count++] = s->groups[g].shown_name;
   }

@@ -72,7 +72,8 @@ static uint32_t group_of(tn_study *s, const char *place, const char *arm, const 
 static void add_run(tn_study *s, const char *directory, const char *label, uint32_t group, int64_t seed,
                     const char *state) {
   tn_study_run *run = tn_grow(&s->runs, s->run_count, &s->run_room, sizeof *run);
-  *run = (tn_study_run){.directory = tn_copy_text(directory), .label = tn_copy_text(label), .group = group};
+  *run = (tn_study_run){
+      .directory = tn_copy_text(directory), .label = tn_copy_text(label), .group = group, .arm = group};
   s->run_count++;
   tn_error error = {0};
   run->read = exists(directory, "results.json") && tn_outcome_read(directory, &run->outcome, &error);
@@ -211,7 +212,7 @@ double *tn_study_values(const tn_study *s, uint32_t group, const char *result, u
   double *values = tn_take((s->run_count + 1) * sizeof *values);
   *count = 0;
   for (uint32_t i = 0; i < s->run_count; i++) {
-    if (s->runs[i].group != group || !s->runs[i].finished) continue;
+    if (!tn_study_in(&s->runs[i], group) || !s->runs[i].finished) continue;
     const double value = tn_outcome_value(&s->runs[i].outcome, result);
     if (!isnan(value)) values[(*count)++] = value;
   }

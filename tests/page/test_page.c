@@ -213,12 +213,11 @@ Test(page, the_newest_of_several_pictures_is_shown_and_earlier_ones_fold) {
 
 /* ---- several runs ---- */
 
-/* Arms a and b, b with two settings, two seeds each. */
-static void put_sweep(void) {
+/* Pairs of an arm and a setting, two seeds each; accuracies rise from pair to pair. */
+static void put_cells(const char *const *cells, int pairs) {
   static char text[8000];
-  const char *const cells[] = {"a", "", "b", "m.lr=0.1", "b", "m.lr=0.2"};
   int used = snprintf(text, sizeof text, "{\"name\":\"two arms\",\"file\":\"f.ini\",\"cells\":[");
-  for (int c = 0; c < 3; c++)
+  for (int c = 0; c < pairs; c++)
     for (int seed = 1; seed <= 2; seed++) {
       char directory[64], path[80];
       snprintf(directory, sizeof directory, "cells/%s/%d-%d", cells[2 * c], c, seed);
@@ -234,17 +233,20 @@ static void put_sweep(void) {
   put("sweep", "sweep.json", text);
 }
 
+/* Arms a and b, b with two settings. */
+static void put_sweep(void) { put_cells((const char *[]){"a", "", "b", "m.lr=0.1", "b", "m.lr=0.2"}, 3); }
+
 Test(page, a_sweep_shows_arms_with_spread_and_paired_differences) {
   put_sweep();
   put("sweep", "expect.json",
-      "[{\"name\":\"gain\",\"text\":\"mean(b.test.accuracy) > 0.6\",\"holds\":true,\"measured\":\"0.665 > "
-      "0.6\"},"
+      "[{\"name\":\"gain\",\"text\":\"mean(b[m.lr=0.2].test.accuracy) > 0.6\",\"holds\":true,\"measured\":"
+      "\"0.715 > 0.6\"},"
       "{\"name\":\"never\",\"text\":\"mean(a.test.accuracy) > 1\",\"holds\":false,\"measured\":\"0.515 > 1, "
       "off by 0.485\"}]");
   PAGE("sweep");
   EXPECT_CONTAINS(page, "6 of 6 runs finished");
   EXPECT_CONTAINS(page, "1 of 2 claims hold");
-  EXPECT_CONTAINS(page, "mean(b.test.accuracy) &gt; 0.6");
+  EXPECT_CONTAINS(page, "mean(b[m.lr=0.2].test.accuracy) &gt; 0.6");
   EXPECT_CONTAINS(page, "mean of 2 runs, band: \xc2\xb1 1 standard deviation");
   EXPECT_INT(study.shown_count, 2); /* b in its better setting */
   cr_assert(!study.groups[1].shown && study.groups[2].shown);
@@ -254,6 +256,24 @@ Test(page, a_sweep_shows_arms_with_spread_and_paired_differences) {
   EXPECT_CONTAINS(page, "mean of 2 runs</small>");        /* confusion matrices */
   EXPECT_CONTAINS(page, "<title>0 \xe2\x86\x92 0: 15 ("); /* of 10 and 20 */
   EXPECT_CONTAINS(page, "<section id=\"settings\">");
+}
+
+Test(page, arms_are_shown_whole_where_the_claims_take_them_so) {
+  put_cells((const char *[]){"a", "d.set=x", "a", "d.set=y", "b", "d.set=x", "b", "d.set=y"}, 4);
+  put("sweep", "expect.json",
+      "[{\"name\":\"gain\",\"text\":\"mean(b.test.accuracy) > 0.6\",\"holds\":true,\"measured\":\"0.765 > "
+      "0.6\"}]");
+  PAGE("sweep");
+  EXPECT_INT(study.shown_count, 2);
+  EXPECT_INT(study.group_count, 6);
+  cr_assert(!study.groups[0].shown && !study.groups[3].shown && study.groups[4].shown &&
+            study.groups[5].shown);
+  EXPECT_CONTAINS(page, "<b>4</b> settings");
+  EXPECT_CONTAINS(page, "Each arm in all its settings");
+  EXPECT_CONTAINS(page, "mean of 4 runs, band: \xc2\xb1 1 standard deviation");
+  EXPECT_CONTAINS(page, "0.765"); /* the figure of the claim */
+  /* x with x and y with y, each seed: 0.7 - 0.5 and 0.8 - 0.6 */
+  EXPECT_CONTAINS(page, "<td>b</td><td><b>+0.200</b></td><td>+0.200 \xe2\x80\xa6 +0.200</td><td>4</td>");
 }
 
 Test(page, settings_are_chosen_as_the_claims_choose) {
@@ -298,6 +318,7 @@ Test(page, directions_follow_names) {
   EXPECT_INT(tn_result_direction("test.accuracy"), 1);
   EXPECT_INT(tn_result_direction("test.validation_loss"), -1);
   EXPECT_INT(tn_result_direction("loss_stage.parts"), 0);
+  EXPECT_INT(tn_result_direction("compare.accuracy_std"), 0);
 }
 
 Test(page, the_file_is_written_whole) {
