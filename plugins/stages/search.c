@@ -5,7 +5,8 @@
  *
  * Early stopping (Zela et al. 2020, section 5.1): with v_i what `stop` was at the i-th watch and k =
  * stop_window, the search ends where mean(v_{i-k+1}, ..., v_i) > stop_growth mean(v_{i-2k+1}, ..., v_{i-k}),
- * and its architecture is that of watch i - k, before the growth. */
+ * and its architecture is that of watch i - k, before the growth. Watches before `stop_from` do not count: at
+ * first alpha moves from nowhere, and the curvature in it grows in every search. */
 #include "pass.h"
 #include <tenon/optimizer.h>
 #include <tenon/schedule.h>
@@ -24,6 +25,7 @@ struct stage {
   const char *stop;
   double stop_growth;
   int64_t stop_window;
+  tn_count stop_from;
   tn_references transforms, metrics;
   tn_count train, validation, batch;
   double epochs;
@@ -60,6 +62,8 @@ static const tn_param stage_params[] = {
               "a figure of `watch` whose growth ends the search, such as hessian_eigenvalue; empty: none"),
     TN_REAL(struct stage, stop_growth, "1.3", 1, INFINITY,
             "mean of the last watches over that of those before"),
+    TN_COUNT(struct stage, stop_from, "20%",
+             "steps before the first watch that counts, or their share of all"),
     TN_INTEGER(struct stage, stop_window, "5", 1, 1000, "watches", "in each of these means"),
     TN_REFERENCES(struct stage, metrics, 0, TN_METRIC, "", "measured on the validation rows at the end"),
     TN_INTEGER(struct stage, evaluation_batch, "500", 1, 1 << 20, "rows", "rows a batch there"),
@@ -272,6 +276,7 @@ static tn_status consider_stop(struct stage *stage, const struct figures *figure
   if (f == figures->count)
     return tn_fail(TN_ERROR_INVALID, "stop: no metric of `watch` measures '%s'; nearest: '%s'", stage->stop,
                    f > 0 ? tn_nearest_name(stage->stop, names, f) : "");
+  if (stage->step <= tn_count_of(stage->stop_from, stage->setting.steps)) return TN_OK;
   if (!stage->past) stage->past = tn_alloc((size_t)(2 * window) * sizeof *stage->past);
   if (!stage->past) return TN_ERROR_MEMORY;
   if (stage->past_count == 2 * window) {

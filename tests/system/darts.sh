@@ -90,13 +90,14 @@ cmp whole/params/net.safetensors part/params/net.safetensors
 # Stopped early: the search ends where the figure has grown, with the genotype of the last watch before, also when
 # it was interrupted in between.
 stop="search.watch=metric.hessian_eigenvalue search.watch_every=10 search.stop=hessian_eigenvalue search.stop_growth=1
-  search.stop_window=1 search.derive_every=1"
+  search.stop_window=1 search.stop_from=0 search.derive_every=1"
 "$tenon" run darts.ini --directory early $stop >early.txt
 steps=$(sed -n 's/.*"search.steps": *\([0-9]*\).*/\1/p' early/results.json)
 [ "$steps" -lt 60 ] && [ $((steps % 10)) = 1 ]
 grep -q "hessian_eigenvalue has grown from .*: the search stops at step $steps" early/log.txt
-chosen=$(tail -1 early/genotypes.txt | cut -d' ' -f4-)
-[ "$(sed -n "$((steps - 10))p" early/genotypes.txt | cut -d' ' -f4-)" = "$chosen" ]
+chosen=$(sed -n 's/.*"name":"genotype".*"text":"\(normal = [^"]*\)".*/\1/p' early/metrics.jsonl | tail -1)
+before=$(awk -v most=$((steps - 10)) '$2 <= most' early/genotypes.txt | tail -1 | cut -d' ' -f4-)
+[ "$before" = "$chosen" ]
 "$tenon" run darts.ini --directory early-part $stop pipeline.checkpoint_every=5 >part.txt 2>&1 &
 run=$!
 while [ ! -e early-part/checkpoints/step-5.safetensors ] && kill -0 $run 2>/dev/null; do sleep 0.02; done
