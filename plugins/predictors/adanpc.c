@@ -22,7 +22,7 @@ enum { RING, HERDING };
 enum { AS_IS, NORMALISED };
 
 struct adanpc {
-  const tn_component *model, *optimizer;
+  const tn_component *model, *optimizer, *index;
   const char *features;
   int64_t k, capacity, bn_steps;
   double temperature, beta, radius;
@@ -53,7 +53,11 @@ static const tn_param adanpc_params[] = {
     TN_INTEGER(struct adanpc, bn_steps, "1", 0, 1000, NULL, "of the optimizer a batch, with bn"),
     TN_REFERENCE(struct adanpc, optimizer, 0, TN_OPTIMIZER, "optimizer.adam", "of the scale and shift of bn"),
     TN_STRING(struct adanpc, features, "features", "output field of the model to compare (n, d)"),
+    TN_REFERENCE(struct adanpc, index, 0, TN_INDEX, "index.flat",
+                 "finds the nearest entries of the memory; fresh instances are made of it"),
 };
+
+static bool is_herded(const struct adanpc *p) { return p->replace == HERDING && p->capacity > 0; }
 
 /* Without bn these are the vectors that are compared. */
 static tn_status remember(void *self, const tn_fields *inputs, const tn_fields *outputs) {
@@ -69,6 +73,9 @@ static tn_status remember(void *self, const tn_fields *inputs, const tn_fields *
 
 static tn_status adanpc_declare(void *self, const tn_spec *inputs, tn_declaration *declaration) {
   struct adanpc *p = self;
+  if (!p->memory.index) p->memory.index = tn_instantiate(p->index);
+  if (!p->start.index && is_herded(p)) p->start.index = tn_instantiate(p->index);
+  if (!p->memory.index || (is_herded(p) && !p->start.index)) return TN_ERROR_MISSING;
   return backbone_declare(p->model, inputs, declaration, &p->classes);
 }
 
@@ -76,35 +83,35 @@ static tn_status adanpc_declare(void *self, const tn_spec *inputs, tn_declaratio
 
 static int64_t held(const struct adanpc *p, int64_t label) {
   int64_t count = 0;
-  for (int64_t i = 0; i < p->memory.index.count; i++) count += p->memory.labels[i] == label;
+  for (int64_t i = 0; i < p->memory.count; i++) count += p->memory.labels[i] == label;
   return count;
 }
 
 /* Of a class with `count` entries those stay in the memory that herding chooses. */
 static tn_status herd(struct adanpc *p, int64_t label, int64_t count, int64_t keep) {
-  const int64_t all = p->memory.index.count, width = p->memory.index.width;
-  double *x = tn_alloc((size_t)(count * width) * sizeof *x);
-  int64_t *which = tn_alloc((size_t)count * sizeof *which), *chosen = tn_alloc((size_t)keep * sizeof *chosen);
+  const int64_t all = p->memory.count;
+  int64_t *chosen = tn_alloc((size_t)keep * sizeof *chosen);
   bool *kept = tn_alloc((size_t)all);
-  tn_status status = x && which && chosen && kept ? TN_OK : TN_ERROR_MEMORY;
+  tn_scope_open();
+  tn_tensor *which = tn_empty(TN_I64, TN_SHAPE(count)), *vectors;
+  tn_status status = chosen && kept ? tn_outcome() : TN_ERROR_MEMORY;
   for (int64_t i = 0, n = 0; status >= 0 && i < all; i++) {
     kept[i] = p->memory.labels[i] != label;
-    if (kept[i]) continue;
-    flat_index_get(&p->memory.index, i, x + n * width);
-    which[n++] = i;
+    if (!kept[i]) tn_i64(which)[n++] = i;
   }
-  if (status >= 0) status = herding_choose(x, count, width, keep, chosen);
-  for (int64_t t = 0; status >= 0 && t < keep; t++) kept[which[chosen[t]]] = true;
-  if (status >= 0) memory_keep(&p->memory, kept);
-  tn_free(x);
-  tn_free(which);
+  if (status >= 0) status = tn_index_get(p->memory.index, which, &vectors);
+  const tn_tensor *x = status >= 0 ? tn_cast(vectors, TN_F64) : NULL; /* (count, d) */
+  if (status >= 0) status = tn_outcome();
+  if (status >= 0) status = herding_choose(tn_f64(x), count, tn_dim(x, 1), keep, chosen);
+  for (int64_t t = 0; status >= 0 && t < keep; t++) kept[tn_i64(which)[chosen[t]]] = true;
+  tn_scope_close();
+  if (status >= 0) status = memory_keep(&p->memory, kept);
   tn_free(chosen);
   tn_free(kept);
   return status;
 }
 
 static int64_t share(const struct adanpc *p) { return p->capacity / p->classes; }
-static bool is_herded(const struct adanpc *p) { return p->replace == HERDING && p->capacity > 0; }
 
 /* Brings classes that have more than their share down to `keep`. */
 static tn_status herd_classes(struct adanpc *p, int64_t keep) {
@@ -126,13 +133,13 @@ static tn_status begin_herding(struct adanpc *p) {
 
 static tn_status adanpc_fit(void *self, const tn_component *data, const tn_references *transforms) {
   struct adanpc *p = self;
-  flat_index_clear(&p->memory.index);
-  flat_index_clear(&p->start.index);
+  memory_clear(&p->memory);
+  memory_clear(&p->start);
   tn_status status = backbone_each(p->model, data, transforms, remember, p);
   if (status >= 0 && p->bn)
-    status = feature_norm_begin(&p->norm, &p->memory.index, p->bn_memory == NORMALISED, p->optimizer);
+    status = feature_norm_begin(&p->norm, p->memory.index, p->bn_memory == NORMALISED, p->optimizer);
   if (status >= 0 && is_herded(p)) status = begin_herding(p);
-  p->source = p->memory.index.count;
+  p->source = p->memory.count;
   p->oldest = p->source;
   if (status >= 0 && p->source < p->k)
     return tn_fail(TN_ERROR_INVALID, "k = %lld, but the memory holds %lld entries", (long long)p->k,
@@ -149,30 +156,39 @@ struct neighbours {
 };
 
 /* Entries to look at: k, or enough for every one within the radius. */
-static int64_t reach(const struct adanpc *p, tn_tensor *u) {
-  const int64_t n = tn_dim(u, 0);
-  if (p->radius > 1) return p->k;
-  tn_tensor *cosine = tn_empty(TN_F64, TN_SHAPE(n, 1)), *which = tn_empty(TN_I64, TN_SHAPE(n, 1));
-  if (tn_failed() || flat_index_search(&p->memory.index, u, 1, tn_f64(cosine), tn_i64(which)) < 0)
-    return p->k;
-  for (int64_t i = 0; i < n; i++)
-    if (tn_f64(cosine)[i] < p->radius) return p->k; /* one has no neighbour within: k for all */
-  return p->memory.index.count;
+static tn_status reach(const struct adanpc *p, tn_tensor *u, int64_t *k) {
+  tn_tensor *nearest, *which; /* (n, 1) */
+  *k = p->k;
+  if (p->radius > 1) return TN_OK;
+  const tn_status status = tn_index_search(p->memory.index, u, 1, &nearest, &which);
+  const tn_tensor *cosine = status >= 0 ? tn_cast(nearest, TN_F64) : NULL;
+  if (status < 0 || tn_failed()) return tn_failed() ? tn_outcome() : status;
+  for (int64_t i = 0; i < tn_dim(u, 0); i++)
+    if (tn_f64(cosine)[i] < p->radius) return TN_OK; /* one has no neighbour within: k for all */
+  *k = p->memory.count;
+  return TN_OK;
 }
 
 static tn_status find(const struct adanpc *p, tn_tensor *u, struct neighbours *found) {
-  const int64_t n = tn_dim(u, 0), k = reach(p, u);
+  const int64_t n = tn_dim(u, 0);
+  if (tn_index_count(p->memory.index) != p->memory.count)
+    return tn_fail(TN_ERROR_INVALID, "the index holds %lld entries, the memory %lld",
+                   (long long)tn_index_count(p->memory.index), (long long)p->memory.count);
+  int64_t k;
+  tn_tensor *nearest;
+  tn_status status = reach(p, u, &k);
+  if (status >= 0) status = tn_index_search(p->memory.index, u, k, &nearest, &found->which);
+  if (status < 0) return status;
   tn_tensor *used = tn_full(TN_I64, TN_SHAPE(n), (double)k);
-  *found = (struct neighbours){k, tn_empty(TN_F64, TN_SHAPE(n, k)), tn_empty(TN_I64, TN_SHAPE(n, k)),
-                               tn_i64(used)};
+  found->most = k;
+  found->cosine = tn_cast(nearest, TN_F64);
+  found->used = tn_i64(used);
   if (tn_failed()) return tn_outcome();
   const double *cosine = tn_f64(found->cosine);
-  const tn_status status =
-      flat_index_search(&p->memory.index, u, k, tn_f64(found->cosine), tn_i64(found->which));
-  for (int64_t i = 0; status >= 0 && k > p->k && i < n; i++) /* within the radius */
+  for (int64_t i = 0; k > p->k && i < n; i++) /* within the radius */
     for (found->used[i] = 1; found->used[i] < k && cosine[i * k + found->used[i]] >= p->radius;)
       found->used[i]++;
-  return status;
+  return TN_OK;
 }
 
 /* The vote of `count` entries with cosines s, into p (classes). */
@@ -194,7 +210,7 @@ static tn_tensor *compared(const struct adanpc *p, tn_tensor *z) {
 
 static tn_status adanpc_predict(void *self, const tn_fields *inputs, tn_fields *outputs) {
   struct adanpc *p = self;
-  if (p->memory.index.count < p->k) return tn_fail(TN_ERROR_INVALID, "not fitted");
+  if (p->memory.count < p->k) return tn_fail(TN_ERROR_INVALID, "not fitted");
   const bool recording = tn_record(false);
   tn_fields *made = backbone_outputs(p->model, NULL, inputs, TN_NORM_DEFAULT);
   tn_tensor *z = made ? tn_field(made, p->features) : NULL;
@@ -218,25 +234,31 @@ static tn_status adanpc_predict(void *self, const tn_fields *inputs, tn_fields *
 /* ---- bn: the entropy of the vote, as a function of scale and shift ---- */
 
 struct pairs {
-  const struct flat_index *index;
-  const tn_tensor *which; /* (n, most) */
+  const tn_component *index;
+  tn_tensor *which; /* (n, most) */
 };
 
 /* s_ij = u_i m_j: du_i = sum_j ds_ij m_j */
 static void cosine_backward(void *saved, tn_tensor *const *inputs, uint32_t count, tn_tensor *value,
                             tn_tensor *gradient, tn_tensor **gradients) {
   const struct pairs *pairs = saved;
-  const int64_t n = tn_dim(value, 0), most = tn_dim(value, 1), width = pairs->index->width;
-  tn_tensor *slope = tn_zeros(TN_F64, TN_SHAPE(n, width)), *key = tn_empty(TN_F64, TN_SHAPE(width));
+  const int64_t n = tn_dim(value, 0), most = tn_dim(value, 1), width = tn_dim(inputs[0], 1);
+  tn_tensor *slope = tn_zeros(TN_F64, TN_SHAPE(n, width));
   const tn_tensor *wide = tn_cast(gradient, TN_F64);
   (void)count;
-  for (int64_t i = 0; !tn_failed() && i < n; i++)
-    for (int64_t j = 0; j < most; j++) {
+  for (int64_t i = 0; !tn_failed() && i < n; i++) {
+    tn_tensor *keys;
+    tn_scope_open();
+    const tn_tensor *which = tn_reshape(tn_slice(pairs->which, 0, i, i + 1), TN_SHAPE(most));
+    const bool got = tn_index_get(pairs->index, which, &keys) >= 0; /* (most, d) */
+    if (got) keys = tn_cast(keys, TN_F64);
+    for (int64_t j = 0; got && !tn_failed() && j < most; j++) {
       const double ds = tn_f64(wide)[i * most + j];
       if (ds == 0) continue;
-      flat_index_get(pairs->index, tn_i64(pairs->which)[i * most + j], tn_f64(key));
-      for (int64_t d = 0; d < width; d++) tn_f64(slope)[i * width + d] += ds * tn_f64(key)[d];
+      for (int64_t d = 0; d < width; d++) tn_f64(slope)[i * width + d] += ds * tn_f64(keys)[j * width + d];
     }
+    tn_scope_close();
+  }
   gradients[0] = tn_cast(slope, inputs[0]->dtype);
 }
 
@@ -264,7 +286,7 @@ static tn_status vote_entropy(void *self, const void *batch, tn_tensor **loss) {
       tn_empty(TN_U8, TN_SHAPE((int64_t)sizeof(struct pairs))); /* lives as long as the history */
   if (tn_failed()) return tn_outcome();
   ballots(p, &found, tn_i64(label), tn_f64(barred));
-  *(struct pairs *)tn_data(saved) = (struct pairs){&p->memory.index, found.which};
+  *(struct pairs *)tn_data(saved) = (struct pairs){p->memory.index, found.which};
   tn_tensor *s = tn_custom(&cosine_op, tn_data(saved), tn_cast(found.cosine, u->dtype), &u, 1);
   tn_tensor *w = tn_softmax(tn_add(tn_scale(s, 1 / p->temperature), tn_cast(barred, u->dtype)), 1);
   tn_tensor *probability = tn_scatter_add(w, 1, label, p->classes); /* p (n, classes) */
@@ -284,10 +306,10 @@ static tn_status adanpc_adapt(void *self, const tn_fields *inputs, const tn_fiel
   const bool ring = p->replace == RING && p->capacity > 0;
   for (int64_t i = 0; status >= 0 && i < tn_dim(u, 0); i++) {
     if (tn_f64(confidence)[i] < p->beta) continue;
-    if (ring && p->memory.index.count - p->source == p->capacity) { /* behind the source */
-      flat_index_set(&p->memory.index, p->oldest, u, i);
+    if (ring && p->memory.count - p->source == p->capacity) { /* behind the source */
+      status = tn_index_set(p->memory.index, p->oldest, tn_slice(u, 0, i, i + 1));
       p->memory.labels[p->oldest] = tn_i64(label)[i];
-      p->oldest = p->oldest + 1 < p->memory.index.count ? p->oldest + 1 : p->source;
+      p->oldest = p->oldest + 1 < p->memory.count ? p->oldest + 1 : p->source;
       continue;
     }
     status = memory_add(&p->memory, tn_slice(u, 0, i, i + 1), tn_i64(label) + i);
@@ -297,11 +319,9 @@ static tn_status adanpc_adapt(void *self, const tn_fields *inputs, const tn_fiel
 
 static tn_status adanpc_reset(void *self) {
   struct adanpc *p = self;
-  tn_status status = TN_OK;
-  if (is_herded(p))
-    status = memory_copy(&p->memory, &p->start);
-  else
-    flat_index_truncate(&p->memory.index, p->source);
+  if (p->source == 0) return TN_OK; /* not fitted */
+  const tn_status status =
+      is_herded(p) ? memory_copy(&p->memory, &p->start) : memory_truncate(&p->memory, p->source);
   p->oldest = p->source;
   return status >= 0 && p->bn && p->norm.mean ? feature_norm_reset(&p->norm, p->optimizer) : status;
 }

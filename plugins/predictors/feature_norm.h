@@ -7,9 +7,10 @@
 
 #include "backbone.h"
 #include "descent.h"
-#include "flat_index.h"
+#include <tenon/index.h>
 
 #define FEATURE_NORM_EPSILON 1e-5
+enum { FEATURE_NORM_PIECE = 4096 }; /* training features that are looked at together */
 
 struct feature_norm {
   tn_params *params, *gradient; /* scale, shift (d) */
@@ -40,45 +41,64 @@ static inline tn_status feature_norm_reset(struct feature_norm *norm, const tn_c
   return norm->gradient ? tn_optimizer_begin(optimizer, norm->params) : TN_ERROR_MEMORY;
 }
 
-/* Mean and population variance of the vectors, in two passes. */
-static inline tn_status feature_norm_measure(struct feature_norm *norm, const struct flat_index *index) {
-  const int64_t width = index->width;
-  tn_tensor *mean = tn_zeros(TN_F64, TN_SHAPE(width)), *variance = tn_zeros(TN_F64, TN_SHAPE(width));
-  tn_tensor *vector = tn_zeros(TN_F64, TN_SHAPE(width));
-  if (tn_failed()) return tn_outcome();
-  double *x = tn_f64(vector), *m = tn_f64(mean), *v = tn_f64(variance);
-  for (int64_t i = 0; i < index->count; i++) {
-    flat_index_get(index, i, x);
-    for (int64_t d = 0; d < width; d++) m[d] += x[d] / (double)index->count;
+/* Training features (n, d) from number `first` on, a piece of them. */
+static inline tn_status feature_norm_piece(const tn_component *index, int64_t first, tn_tensor **features) {
+  const int64_t left = tn_index_count(index) - first;
+  return tn_index_range(index, first, left < FEATURE_NORM_PIECE ? left : FEATURE_NORM_PIECE, features);
+}
+
+/* Adds a moment of the training features to `moment` (d): their mean, or with the `mean` their population
+ * variance. */
+static inline tn_status feature_norm_moment(const tn_component *index, const double *mean, double *moment) {
+  const int64_t count = tn_index_count(index);
+  tn_status status = TN_OK;
+  for (int64_t first = 0; status >= 0 && first < count; first += FEATURE_NORM_PIECE) {
+    tn_tensor *features;
+    tn_scope_open();
+    status = feature_norm_piece(index, first, &features);
+    const tn_tensor *wide = status >= 0 ? tn_cast(features, TN_F64) : NULL;
+    if (status >= 0) status = tn_outcome();
+    for (int64_t i = 0; status >= 0 && i < tn_dim(wide, 0); i++)
+      for (int64_t d = 0, width = tn_dim(wide, 1); d < width; d++) {
+        const double x = tn_f64(wide)[i * width + d];
+        moment[d] += (mean ? (x - mean[d]) * (x - mean[d]) : x) / (double)count;
+      }
+    tn_scope_close();
   }
-  for (int64_t i = 0; i < index->count; i++) {
-    flat_index_get(index, i, x);
-    for (int64_t d = 0; d < width; d++) v[d] += (x[d] - m[d]) * (x[d] - m[d]) / (double)index->count;
-  }
-  const tn_dtype dtype = index->blocks[0]->dtype;
-  norm->mean = tn_persist(tn_cast(mean, dtype));
-  norm->variance = tn_persist(tn_cast(variance, dtype));
+  return status;
+}
+
+static inline tn_status feature_norm_measure(struct feature_norm *norm, const tn_component *index) {
+  tn_tensor *first;
+  tn_status status = tn_index_range(index, 0, 1, &first);
+  if (status < 0) return status;
+  const tn_shape shape = TN_SHAPE(tn_dim(first, 1));
+  tn_tensor *mean = tn_zeros(TN_F64, shape), *variance = tn_zeros(TN_F64, shape);
+  status = tn_outcome();
+  if (status >= 0) status = feature_norm_moment(index, NULL, tn_f64(mean));
+  if (status >= 0) status = feature_norm_moment(index, tn_f64(mean), tn_f64(variance));
+  if (status < 0) return status;
+  norm->mean = tn_persist(tn_cast(mean, first->dtype));
+  norm->variance = tn_persist(tn_cast(variance, first->dtype));
   return norm->mean && norm->variance ? tn_outcome() : TN_ERROR_MEMORY;
 }
 
 /* Starts from the training features in `index`, which become vectors of length 1, normalised before or not.
  */
-static inline tn_status feature_norm_begin(struct feature_norm *norm, struct flat_index *index,
+static inline tn_status feature_norm_begin(struct feature_norm *norm, const tn_component *index,
                                            bool normalised, const tn_component *optimizer) {
+  const int64_t count = tn_index_count(index);
   feature_norm_release(norm);
-  tn_status status = feature_norm_measure(norm, index);
   const bool recording = tn_record(false);
-  for (int64_t b = 0; status >= 0 && b < index->block_count; b++) {
+  tn_status status = feature_norm_measure(norm, index);
+  for (int64_t first = 0; status >= 0 && first < count; first += FEATURE_NORM_PIECE) {
+    tn_tensor *features;
     tn_scope_open();
-    tn_tensor *block = index->blocks[b];
-    tn_tensor *entries =
-        normalised ? tn_batch_norm_fixed(block, NULL, NULL, norm->mean, norm->variance, FEATURE_NORM_EPSILON)
-                   : block;
-    tn_tensor *unit = unit_rows(entries);
-    status = tn_outcome();
-    if (status >= 0)
-      memcpy(tn_data(block), tn_data(unit),
-             (size_t)tn_numel(block) * (block->dtype == TN_F64 ? sizeof(double) : sizeof(float)));
+    status = feature_norm_piece(index, first, &features);
+    if (status >= 0 && normalised)
+      features = tn_batch_norm_fixed(features, NULL, NULL, norm->mean, norm->variance, FEATURE_NORM_EPSILON);
+    if (status >= 0) status = tn_index_set(index, first, unit_rows(features));
+    if (status >= 0) status = tn_outcome();
     tn_scope_close();
   }
   tn_record(recording);

@@ -1,21 +1,28 @@
 // SPDX-License-Identifier: MIT
-/* A memory of vectors with labels, in the order in which they came. */
+/* A memory of vectors with labels, in the order in which they came: an index, and the labels beside it. */
 #ifndef TENON_PLUGINS_MEMORY_H
 #define TENON_PLUGINS_MEMORY_H
 
-#include "flat_index.h"
 #include <stdio.h>
+#include <string.h>
+#include <tenon/index.h>
 
 struct memory {
-  struct flat_index index;
+  const tn_component *index; /* an instance that nobody else has, which saves itself; NULL: not used */
+  int64_t count;
   int64_t *labels, room; /* (room) */
 };
 
+/* Without the vectors, which are the index's. */
 static inline void memory_release(struct memory *memory) {
-  flat_index_clear(&memory->index);
   tn_free(memory->labels);
   memory->labels = NULL;
-  memory->room = 0;
+  memory->count = memory->room = 0;
+}
+
+static inline void memory_clear(struct memory *memory) {
+  memory->count = 0;
+  if (memory->index) tn_index_clear(memory->index);
 }
 
 static inline tn_status memory_reserve(struct memory *memory, int64_t count) {
@@ -29,76 +36,64 @@ static inline tn_status memory_reserve(struct memory *memory, int64_t count) {
 
 /* Vectors (n, width) with labels (n). */
 static inline tn_status memory_add(struct memory *memory, const tn_tensor *vectors, const int64_t *labels) {
-  const int64_t first = memory->index.count, n = tn_dim(vectors, 0);
-  const tn_status status = memory_reserve(memory, first + n);
+  const int64_t n = tn_dim(vectors, 0);
+  tn_status status = memory_reserve(memory, memory->count + n);
+  if (status >= 0) status = tn_index_append(memory->index, vectors);
   if (status < 0) return status;
-  memcpy(memory->labels + first, labels, (size_t)n * sizeof *labels);
-  return flat_index_add(&memory->index, vectors);
+  memcpy(memory->labels + memory->count, labels, (size_t)n * sizeof *labels);
+  memory->count += n;
+  return TN_OK;
+}
+
+/* Forgets all but the first `count`. */
+static inline tn_status memory_truncate(struct memory *memory, int64_t count) {
+  if (count < memory->count) memory->count = count;
+  return tn_index_truncate(memory->index, count);
 }
 
 static inline tn_status memory_copy(struct memory *to, const struct memory *from) {
-  flat_index_truncate(&to->index, 0);
-  tn_status status = TN_OK;
-  for (int64_t b = 0; status >= 0 && b * FLAT_BLOCK < from->index.count; b++) {
-    const int64_t left = from->index.count - b * FLAT_BLOCK, size = left < FLAT_BLOCK ? left : FLAT_BLOCK;
-    tn_scope_open();
-    status = memory_add(to, tn_slice(from->index.blocks[b], 0, 0, size), from->labels + b * FLAT_BLOCK);
-    if (status >= 0) status = tn_outcome();
-    tn_scope_close();
-  }
+  tn_tensor *vectors;
+  tn_scope_open();
+  tn_status status = memory_truncate(to, 0);
+  if (status >= 0) status = tn_index_range(from->index, 0, from->count, &vectors);
+  if (status >= 0) status = memory_add(to, vectors, from->labels);
+  tn_scope_close();
   return status;
 }
 
 /* Forgets the entries that are not `kept` (count); the others stay in their order. */
-static inline void memory_keep(struct memory *memory, const bool *kept) {
+static inline tn_status memory_keep(struct memory *memory, const bool *kept) {
   int64_t count = 0;
-  for (int64_t i = 0; i < memory->index.count; i++) {
+  tn_scope_open();
+  tn_tensor *numbers = tn_empty(TN_I64, TN_SHAPE(memory->count)), *vectors;
+  for (int64_t i = 0; !tn_failed() && i < memory->count; i++) {
     if (!kept[i]) continue;
-    if (i != count)
-      flat_index_set(&memory->index, count, memory->index.blocks[i / FLAT_BLOCK], i % FLAT_BLOCK);
+    tn_i64(numbers)[count] = i;
     memory->labels[count++] = memory->labels[i];
   }
-  flat_index_truncate(&memory->index, count);
-}
-
-static inline tn_status memory_visit_blocks(const tn_visitor *visitor, const char *prefix,
-                                            struct flat_index *index, int64_t blocks) {
-  if (visitor->loading && blocks != index->block_count) {
-    for (int64_t b = blocks; b < index->block_count; b++) tn_release(index->blocks[b]);
-    tn_tensor **more = tn_resize(index->blocks, (size_t)(blocks + 1) * sizeof *more);
-    if (!more) return TN_ERROR_MEMORY;
-    for (int64_t b = index->block_count; b < blocks; b++) more[b] = NULL;
-    index->blocks = more;
-    index->block_count = blocks;
-  }
-  tn_status status = TN_OK;
-  for (int64_t b = 0; status >= 0 && b < blocks; b++) {
-    char name[48];
-    snprintf(name, sizeof name, "%sblock.%lld", prefix, (long long)b);
-    status = tn_visit_tensor(visitor, name, &index->blocks[b]);
-  }
+  tn_status status = tn_index_get(memory->index, tn_slice(numbers, 0, 0, count), &vectors);
+  if (status >= 0) status = tn_index_truncate(memory->index, 0);
+  if (status >= 0) status = tn_index_append(memory->index, vectors);
+  memory->count = count;
+  tn_scope_close();
   return status;
 }
 
-/* The state; its names begin with `prefix`. */
+/* The labels; their names begin with `prefix`. */
 static inline tn_status memory_visit(const tn_visitor *visitor, const char *prefix, struct memory *memory) {
-  static const char *const names[] = {"count", "width", "blocks", "labels"};
-  char full[4][32];
-  for (int i = 0; i < 4; i++) snprintf(full[i], sizeof full[i], "%s%s", prefix, names[i]);
-  void *labels = memory->labels;
-  int64_t blocks = memory->index.block_count;
-  tn_visit_integer(visitor, full[0], &memory->index.count);
-  tn_visit_integer(visitor, full[1], &memory->index.width);
-  tn_status status = tn_visit_integer(visitor, full[2], &blocks);
-  size_t bytes = (size_t)memory->index.count * sizeof *memory->labels;
-  if (status >= 0) status = tn_visit_block(visitor, full[3], &labels, &bytes);
+  char count[32], labels[32];
+  snprintf(count, sizeof count, "%scount", prefix);
+  snprintf(labels, sizeof labels, "%slabels", prefix);
+  void *data = memory->labels;
+  size_t bytes = (size_t)memory->count * sizeof *memory->labels;
+  tn_status status = tn_visit_integer(visitor, count, &memory->count);
+  if (status >= 0) status = tn_visit_block(visitor, labels, &data, &bytes);
   if (status < 0) return status;
-  memory->labels = labels;
+  memory->labels = data;
   if (visitor->loading) memory->room = (int64_t)(bytes / sizeof *memory->labels);
-  if (blocks < 0 || blocks > 1 << 20 || memory->index.count > memory->room ||
-      memory->index.count > blocks * FLAT_BLOCK)
-    return tn_fail(TN_ERROR_INVALID, "the saved memory is damaged");
-  return memory_visit_blocks(visitor, prefix, &memory->index, blocks);
+  return memory->count < 0 || memory->count > memory->room
+             ? tn_fail(TN_ERROR_INVALID, "the saved memory is damaged")
+             : TN_OK;
 }
 
 #endif

@@ -65,6 +65,19 @@ static inline int64_t memory_of(const tn_component *predictor) {
   return count;
 }
 
+/* Puts the state of one section's component into that of another. */
+static inline void hand_over(const char *from, const char *to) {
+  harness_state *state = harness_save(harness_component(from));
+  harness_load(harness_component(to), state);
+  harness_forget(state);
+}
+static inline void expect_same_state(const char *a, const char *b) {
+  harness_state *left = harness_save(harness_component(a)), *right = harness_save(harness_component(b));
+  cr_assert(harness_same(left, right), "[%s] and [%s] differ", a, b);
+  harness_forget(left);
+  harness_forget(right);
+}
+
 /* ---- the reference: all cosines of a query, sorted; equal ones in the order of the memory ---- */
 
 typedef struct neighbour {

@@ -12,6 +12,7 @@
 #include <tenon/environment.h>
 #include <tenon/expression.h>
 #include <tenon/gradient.h>
+#include <tenon/index.h>
 #include <tenon/kappa.h>
 #include <tenon/linalg.h>
 #include <tenon/log.h>
@@ -476,6 +477,16 @@ _Static_assert(offsetof(tn_gradient_call, losses) == 24 && sizeof(((tn_gradient_
 _Static_assert(offsetof(tn_gradient_call, params) == 8 && sizeof(((tn_gradient_call *)0)->params) == 8, "tn_gradient_call.params");
 _Static_assert(offsetof(tn_gradient_call, progress) == 32 && sizeof(((tn_gradient_call *)0)->progress) == 40, "tn_gradient_call.progress");
 _Static_assert(offsetof(tn_gradient_call, size) == 0 && sizeof(((tn_gradient_call *)0)->size) == 4, "tn_gradient_call.size");
+_Static_assert(offsetof(tn_index, append) == 16 && sizeof(((tn_index *)0)->append) == 8, "tn_index.append");
+_Static_assert(sizeof(tn_index) >= 72, "tn_index");
+_Static_assert(offsetof(tn_index, clear) == 8 && sizeof(((tn_index *)0)->clear) == 8, "tn_index.clear");
+_Static_assert(offsetof(tn_index, count) == 24 && sizeof(((tn_index *)0)->count) == 8, "tn_index.count");
+_Static_assert(offsetof(tn_index, exact) == 64 && sizeof(((tn_index *)0)->exact) == 8, "tn_index.exact");
+_Static_assert(offsetof(tn_index, get) == 40 && sizeof(((tn_index *)0)->get) == 8, "tn_index.get");
+_Static_assert(offsetof(tn_index, search) == 32 && sizeof(((tn_index *)0)->search) == 8, "tn_index.search");
+_Static_assert(offsetof(tn_index, set) == 48 && sizeof(((tn_index *)0)->set) == 8, "tn_index.set");
+_Static_assert(offsetof(tn_index, size) == 0 && sizeof(((tn_index *)0)->size) == 4, "tn_index.size");
+_Static_assert(offsetof(tn_index, truncate) == 56 && sizeof(((tn_index *)0)->truncate) == 8, "tn_index.truncate");
 _Static_assert(offsetof(tn_init, a) == 8 && sizeof(((tn_init *)0)->a) == 8, "tn_init.a");
 _Static_assert(sizeof(tn_init) >= 16, "tn_init");
 _Static_assert(offsetof(tn_init, kind) == 0 && sizeof(((tn_init *)0)->kind) == 4, "tn_init.kind");
