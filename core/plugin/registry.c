@@ -8,7 +8,7 @@
 
 /* A file that is in use. */
 typedef struct plugin {
-  const tn_index_entry *entry;
+  const tn_catalogue_entry *entry;
   tn_library *library; /* NULL: not loaded */
 } plugin;
 
@@ -19,7 +19,7 @@ typedef struct item {
 
 struct tn_registry {
   tn_arena arena;
-  tn_index index;
+  tn_catalogue catalogue;
   tn_plugin_search search;
   plugin *plugins;
   uint32_t plugin_count;
@@ -53,23 +53,23 @@ static tn_status find_files(tn_registry *r, const tn_registry_options *options, 
   return status;
 }
 
-/* Looks into the files that the index does not know. */
+/* Looks into the files that the catalogue does not know. */
 static tn_status scan_new(tn_registry *r, tn_error *error) {
   const tn_found **unknown = calloc(r->search.count + 1, sizeof(tn_found *));
   if (!unknown) return no_memory(error);
   uint32_t count = 0;
   for (uint32_t i = 0; i < r->search.count; i++)
-    if (!tn_index_find(&r->index, r->search.files[i].path, &r->search.files[i].id))
+    if (!tn_catalogue_find(&r->catalogue, r->search.files[i].path, &r->search.files[i].id))
       unknown[count++] = &r->search.files[i];
-  tn_status status = tn_scan_files(&r->index, unknown, count, error);
+  tn_status status = tn_scan_files(&r->catalogue, unknown, count, error);
   free(unknown);
   return status;
 }
 
-static tn_status add_item(tn_registry *r, const tn_found *file, const tn_index_class *cls, uint32_t owner,
+static tn_status add_item(tn_registry *r, const tn_found *file, const tn_catalogue_class *cls, uint32_t owner,
                           tn_error *error) {
   char full[TN_FULL_NAME], reason[4096 + 256];
-  const tn_index_entry *entry = r->plugins[owner].entry;
+  const tn_catalogue_entry *entry = r->plugins[owner].entry;
   tn_class_full_name(&(tn_class){.kind = cls->kind, .name = cls->name}, full);
   uint32_t first = tn_table_find(&r->names, ITEMS, full);
   if (first != TN_TABLE_NONE) {
@@ -89,7 +89,7 @@ static tn_status add_item(tn_registry *r, const tn_found *file, const tn_index_c
 }
 
 static tn_status add_plugin(tn_registry *r, const tn_found *file, tn_error *error) {
-  const tn_index_entry *entry = tn_index_find(&r->index, file->path, &file->id);
+  const tn_catalogue_entry *entry = tn_catalogue_find(&r->catalogue, file->path, &file->id);
   if (!entry) return refuse(r, file, "changed while it was looked at", error);
   if (entry->refusal) return refuse(r, file, entry->refusal, error);
   uint32_t first = tn_table_find(&r->names, PLUGINS, entry->plugin);
@@ -114,7 +114,7 @@ static int by_full_name(const void *a, const void *b) {
 
 static tn_status collect(tn_registry *r, tn_error *error) {
   uint32_t classes = 0;
-  for (uint32_t i = 0; i < r->index.count; i++) classes += r->index.entries[i].class_count;
+  for (uint32_t i = 0; i < r->catalogue.count; i++) classes += r->catalogue.entries[i].class_count;
   r->plugins = calloc(r->search.count + 1, sizeof *r->plugins);
   r->loaded = calloc(r->search.count + 1, sizeof *r->loaded);
   r->items = calloc(classes + 1, sizeof *r->items);
@@ -133,13 +133,13 @@ static tn_status collect(tn_registry *r, tn_error *error) {
 
 /* Every entry that this search met; the others belong to other searches. */
 static void save_index(const tn_registry *r) {
-  if (!r->index.changed) return;
-  bool *seen = calloc(r->index.count + 1, sizeof *seen);
+  if (!r->catalogue.changed) return;
+  bool *seen = calloc(r->catalogue.count + 1, sizeof *seen);
   for (uint32_t i = 0; seen && i < r->search.count; i++) {
-    uint32_t entry = tn_table_find(&r->index.paths, 0, r->search.files[i].path);
+    uint32_t entry = tn_table_find(&r->catalogue.paths, 0, r->search.files[i].path);
     if (entry != TN_TABLE_NONE) seen[entry] = true;
   }
-  tn_index_save(&r->index, seen);
+  tn_catalogue_save(&r->catalogue, seen);
   free(seen);
 }
 
@@ -154,7 +154,7 @@ tn_registry *tn_registry_open(const tn_registry_options *options, tn_error *erro
   r->search.arena = &r->arena;
   tn_status status = find_files(r, options, error);
   if (status == TN_OK) {
-    tn_index_open(&r->index);
+    tn_catalogue_open(&r->catalogue);
     status = scan_new(r, error);
     save_index(r);
   }
@@ -175,27 +175,27 @@ void tn_registry_close(tn_registry *r) {
   free(r->items);
   tn_table_free(&r->names);
   tn_search_free(&r->search);
-  tn_index_free(&r->index);
+  tn_catalogue_free(&r->catalogue);
   tn_arena_free(&r->arena);
   free(r);
 }
 
 uint32_t tn_registry_count(const tn_registry *r) { return r->item_count; }
-const tn_registry_item *tn_registry_item_at(const tn_registry *r, uint32_t index) {
-  return &r->items[index].view;
+const tn_registry_item *tn_registry_item_at(const tn_registry *r, uint32_t catalogue) {
+  return &r->items[catalogue].view;
 }
 uint32_t tn_registry_refused(const tn_registry *r, const char *const **lines) {
   if (lines) *lines = r->search.refused;
   return r->search.refused_count;
 }
 uint32_t tn_registry_loaded(const tn_registry *r) { return r->loaded_count; }
-const tn_registry_item *tn_registry_loaded_at(const tn_registry *r, uint32_t index) {
-  return &r->loaded[index];
+const tn_registry_item *tn_registry_loaded_at(const tn_registry *r, uint32_t catalogue) {
+  return &r->loaded[catalogue];
 }
 
 static const item *find(const tn_registry *r, const char *full) {
-  uint32_t index = tn_table_find(&r->names, ITEMS, full);
-  return index == TN_TABLE_NONE ? NULL : &r->items[index];
+  uint32_t catalogue = tn_table_find(&r->names, ITEMS, full);
+  return catalogue == TN_TABLE_NONE ? NULL : &r->items[catalogue];
 }
 
 const tn_registry_item *tn_registry_find(const tn_registry *r, const char *full) {

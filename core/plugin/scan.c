@@ -16,7 +16,7 @@ enum { SECONDS = 10 }; /* that a file may take */
 
 /* In the child. */
 
-static tn_status describe(tn_dylib *library, tn_index_entry *entry, tn_index_class **classes,
+static tn_status describe(tn_dylib *library, tn_catalogue_entry *entry, tn_catalogue_class **classes,
                           tn_error *error) {
   static tn_plugin plugin;
   tn_status status = tn_plugin_read(library, &plugin, error);
@@ -29,7 +29,7 @@ static tn_status describe(tn_dylib *library, tn_index_entry *entry, tn_index_cla
   for (uint32_t i = 0; i < plugin.class_count && status == TN_OK; i++) {
     tn_class cls;
     status = tn_class_read(&plugin, i, &cls, error);
-    (*classes)[i] = (tn_index_class){cls.kind, cls.name, cls.summary};
+    (*classes)[i] = (tn_catalogue_class){cls.kind, cls.name, cls.summary};
   }
   for (uint32_t i = 0; i < plugin.class_count && status == TN_OK; i++)
     for (uint32_t k = 0; k < i && status == TN_OK; k++)
@@ -43,8 +43,8 @@ static tn_status describe(tn_dylib *library, tn_index_entry *entry, tn_index_cla
 }
 
 static void look(FILE *out, const tn_found *file) {
-  tn_index_entry entry = {.path = file->path, .id = file->id};
-  tn_index_class *classes = NULL;
+  tn_catalogue_entry entry = {.path = file->path, .id = file->id};
+  tn_catalogue_class *classes = NULL;
   tn_error error = {0};
   char reason[512];
   tn_dylib *library = tn_plugin_open(file->path, reason, sizeof reason);
@@ -55,7 +55,7 @@ static void look(FILE *out, const tn_found *file) {
     entry.class_count = 0;
     entry.lasting = error.status != TN_ERROR_MEMORY;
   }
-  tn_index_write(out, &entry);
+  tn_catalogue_write(out, &entry);
   fflush(out);
   free(classes);
   if (library) tn_dylib_close(library);
@@ -112,16 +112,16 @@ static bool receive(int pipe_end, text *received) {
   }
 }
 
-static void refuse(tn_index *index, const tn_found *file, const char *reason, bool lasting) {
+static void refuse(tn_catalogue *catalogue, const tn_found *file, const char *reason, bool lasting) {
   char *line = NULL;
   size_t bytes = 0;
   FILE *out = open_memstream(&line, &bytes);
   if (!out) return;
-  tn_index_write(
-      out, &(tn_index_entry){.path = file->path, .id = file->id, .refusal = reason, .lasting = lasting});
+  tn_catalogue_write(
+      out, &(tn_catalogue_entry){.path = file->path, .id = file->id, .refusal = reason, .lasting = lasting});
   if (fclose(out) == 0) {
-    char *copy = tn_arena_text(&index->arena, line, bytes);
-    if (copy) tn_index_parse(index, copy, bytes);
+    char *copy = tn_arena_text(&catalogue->arena, line, bytes);
+    if (copy) tn_catalogue_parse(catalogue, copy, bytes);
   }
   free(line);
 }
@@ -137,8 +137,8 @@ static void explain(char *reason, size_t bytes, int status, bool in_time) {
 }
 
 /* One child for as many files as it survives; *done counts those that have an entry now. */
-static tn_status scan_some(tn_index *index, const tn_found *const *files, uint32_t count, uint32_t *done,
-                           tn_error *error) {
+static tn_status scan_some(tn_catalogue *catalogue, const tn_found *const *files, uint32_t count,
+                           uint32_t *done, tn_error *error) {
   int ends[2];
   if (pipe(ends) != 0)
     return tn_error_set(error, TN_ERROR_IO, NULL, 0, "cannot look at plugins: %s", strerror(errno));
@@ -159,22 +159,23 @@ static tn_status scan_some(tn_index *index, const tn_found *const *files, uint32
   if (!in_time) kill(pid, SIGKILL);
   int status = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-  char *kept = tn_arena_text(&index->arena, received.bytes ? received.bytes : "", received.count);
-  *done = kept ? tn_index_parse(index, kept, received.count) : 0;
+  char *kept = tn_arena_text(&catalogue->arena, received.bytes ? received.bytes : "", received.count);
+  *done = kept ? tn_catalogue_parse(catalogue, kept, received.count) : 0;
   free(received.bytes);
   if (!kept) return tn_error_set(error, TN_ERROR_MEMORY, NULL, 0, "out of memory");
   if (*done < count) {
     char reason[256];
     explain(reason, sizeof reason, status, in_time);
-    refuse(index, files[(*done)++], reason, true);
+    refuse(catalogue, files[(*done)++], reason, true);
   }
   return TN_OK;
 }
 
-tn_status tn_scan_files(tn_index *index, const tn_found *const *files, uint32_t count, tn_error *error) {
+tn_status tn_scan_files(tn_catalogue *catalogue, const tn_found *const *files, uint32_t count,
+                        tn_error *error) {
   tn_status status = TN_OK;
   for (uint32_t at = 0, done = 0; at < count && status == TN_OK; at += done)
-    status = scan_some(index, files + at, count - at, &done, error);
-  if (count > 0) index->changed = true;
+    status = scan_some(catalogue, files + at, count - at, &done, error);
+  if (count > 0) catalogue->changed = true;
   return status;
 }

@@ -6,7 +6,8 @@
 
 #include "core/plugin/search.h"
 
-/* Adds an entry to the index for every file, also for those that are refused. */
-tn_status tn_scan_files(tn_index *index, const tn_found *const *files, uint32_t count, tn_error *error);
+/* Adds an entry to the catalogue for every file, also for those that are refused. */
+tn_status tn_scan_files(tn_catalogue *catalogue, const tn_found *const *files, uint32_t count,
+                        tn_error *error);
 
 #endif

@@ -10,7 +10,7 @@
 
 #include "core/config/arena.h"
 #include "core/config/error.h"
-#include "core/plugin/index.h"
+#include "core/plugin/catalogue.h"
 
 typedef struct tn_found {
   const char *path;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "core/plugin/index.h"
+#include "core/plugin/catalogue.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,7 +16,7 @@ static void write_field(FILE *out, const char *text) {
 
 /* F path device inode size seconds nanoseconds, then P plugin version licence or R lasting refusal, then C
  * kind name summary for each component, then E. Fields are separated by tabs. */
-void tn_index_write(FILE *out, const tn_index_entry *entry) {
+void tn_catalogue_write(FILE *out, const tn_catalogue_entry *entry) {
   const tn_file_id *id = &entry->id;
   fputc('F', out);
   write_field(out, entry->path);
@@ -79,9 +79,9 @@ static uint32_t count_classes(const reader *r) {
   return count;
 }
 
-static bool parse_entry(tn_index *index, reader *r, tn_index_entry *entry) {
+static bool parse_entry(tn_catalogue *catalogue, reader *r, tn_catalogue_entry *entry) {
   char *fields[FILE_FIELDS];
-  *entry = (tn_index_entry){0};
+  *entry = (tn_catalogue_entry){0};
   if (next_line(r, fields, FILE_FIELDS, OTHER_FIELDS) != 'F') return false;
   entry->path = fields[0];
   entry->id = parse_id(fields);
@@ -93,40 +93,40 @@ static bool parse_entry(tn_index *index, reader *r, tn_index_entry *entry) {
   else
     return false;
   uint32_t count = count_classes(r);
-  tn_index_class *classes = count ? tn_arena_alloc(&index->arena, count * sizeof *classes) : NULL;
+  tn_catalogue_class *classes = count ? tn_arena_alloc(&catalogue->arena, count * sizeof *classes) : NULL;
   if (count && !classes) return false;
   for (entry->classes = classes; (letter = next_line(r, fields, FILE_FIELDS, OTHER_FIELDS)) == 'C';) {
     if (entry->class_count == count) return false;
-    classes[entry->class_count++] = (tn_index_class){fields[0], fields[1], fields[2]};
+    classes[entry->class_count++] = (tn_catalogue_class){fields[0], fields[1], fields[2]};
   }
   return letter == 'E';
 }
 
-static bool keep_entry(tn_index *index, const tn_index_entry *entry) {
-  uint32_t old = tn_table_find(&index->paths, 0, entry->path);
+static bool keep_entry(tn_catalogue *catalogue, const tn_catalogue_entry *entry) {
+  uint32_t old = tn_table_find(&catalogue->paths, 0, entry->path);
   if (old != TN_TABLE_NONE) {
-    const char *path = index->entries[old].path; /* the table points to it */
-    index->entries[old] = *entry;
-    index->entries[old].path = path;
+    const char *path = catalogue->entries[old].path; /* the table points to it */
+    catalogue->entries[old] = *entry;
+    catalogue->entries[old].path = path;
     return true;
   }
-  if (index->count == index->capacity) {
-    uint32_t capacity = index->capacity ? 2 * index->capacity : 64;
-    tn_index_entry *more = realloc(index->entries, capacity * sizeof *more);
+  if (catalogue->count == catalogue->capacity) {
+    uint32_t capacity = catalogue->capacity ? 2 * catalogue->capacity : 64;
+    tn_catalogue_entry *more = realloc(catalogue->entries, capacity * sizeof *more);
     if (!more) return false;
-    index->entries = more;
-    index->capacity = capacity;
+    catalogue->entries = more;
+    catalogue->capacity = capacity;
   }
-  if (!tn_table_add(&index->paths, 0, entry->path, index->count)) return false;
-  index->entries[index->count++] = *entry;
+  if (!tn_table_add(&catalogue->paths, 0, entry->path, catalogue->count)) return false;
+  catalogue->entries[catalogue->count++] = *entry;
   return true;
 }
 
-uint32_t tn_index_parse(tn_index *index, char *text, size_t bytes) {
+uint32_t tn_catalogue_parse(tn_catalogue *catalogue, char *text, size_t bytes) {
   reader r = {text, text + bytes};
-  tn_index_entry entry;
+  tn_catalogue_entry entry;
   uint32_t count = 0;
-  while (parse_entry(index, &r, &entry) && keep_entry(index, &entry)) count++;
+  while (parse_entry(catalogue, &r, &entry) && keep_entry(catalogue, &entry)) count++;
   return count;
 }
 
@@ -140,16 +140,17 @@ static bool same_file(const tn_file_id *a, const tn_file_id *b) {
          a->nanoseconds == b->nanoseconds;
 }
 
-const tn_index_entry *tn_index_find(const tn_index *index, const char *path, const tn_file_id *id) {
-  uint32_t i = tn_table_find(&index->paths, 0, path);
-  return i != TN_TABLE_NONE && same_file(&index->entries[i].id, id) ? &index->entries[i] : NULL;
+const tn_catalogue_entry *tn_catalogue_find(const tn_catalogue *catalogue, const char *path,
+                                            const tn_file_id *id) {
+  uint32_t i = tn_table_find(&catalogue->paths, 0, path);
+  return i != TN_TABLE_NONE && same_file(&catalogue->entries[i].id, id) ? &catalogue->entries[i] : NULL;
 }
 
-void tn_index_free(tn_index *index) {
-  free(index->entries);
-  tn_table_free(&index->paths);
-  tn_arena_free(&index->arena);
-  *index = (tn_index){0};
+void tn_catalogue_free(tn_catalogue *catalogue) {
+  free(catalogue->entries);
+  tn_table_free(&catalogue->paths);
+  tn_arena_free(&catalogue->arena);
+  *catalogue = (tn_catalogue){0};
 }
 
 /* The file: a line that names the format and the host, the entries, and a line with the sum of all before. */
@@ -189,14 +190,14 @@ static bool cache_file(char *path, size_t bytes, bool make) {
 }
 
 /* The whole file in the arena; NULL if there is none, or if others may have written it. */
-static char *read_whole(tn_index *index, const char *path, size_t *bytes) {
+static char *read_whole(tn_catalogue *catalogue, const char *path, size_t *bytes) {
   int file = open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) return NULL;
   struct stat s;
   char *text = NULL;
   if (fstat(file, &s) == 0 && S_ISREG(s.st_mode) && s.st_uid == geteuid() &&
       !(s.st_mode & (S_IWGRP | S_IWOTH)) && s.st_size > 0 && s.st_size <= MAX_FILE)
-    text = tn_arena_alloc(&index->arena, (size_t)s.st_size + 1);
+    text = tn_arena_alloc(&catalogue->arena, (size_t)s.st_size + 1);
   *bytes = 0;
   while (text && *bytes < (size_t)s.st_size) {
     ssize_t got = read(file, text + *bytes, (size_t)s.st_size - *bytes);
@@ -209,11 +210,11 @@ static char *read_whole(tn_index *index, const char *path, size_t *bytes) {
   return text;
 }
 
-void tn_index_open(tn_index *index) {
+void tn_catalogue_open(tn_catalogue *catalogue) {
   char path[4096], head[128], tail[32];
   size_t bytes;
   if (!cache_file(path, sizeof path, false)) return;
-  char *text = read_whole(index, path, &bytes);
+  char *text = read_whole(catalogue, path, &bytes);
   if (!text) return;
   head_line(head, sizeof head);
   size_t head_bytes = strlen(head), tail_bytes = 2 + 16 + 1; /* "S " 16 digits newline */
@@ -221,26 +222,26 @@ void tn_index_open(tn_index *index) {
   size_t body = bytes - tail_bytes;
   snprintf(tail, sizeof tail, "S %016" PRIx64 "\n", sum_of(text, body));
   if (memcmp(text + body, tail, tail_bytes) != 0) return;
-  tn_index_parse(index, text + head_bytes, body - head_bytes);
+  tn_catalogue_parse(catalogue, text + head_bytes, body - head_bytes);
 }
 
-static bool still_there(const tn_index_entry *entry) {
+static bool still_there(const tn_catalogue_entry *entry) {
   struct stat s;
   if (stat(entry->path, &s) != 0) return false;
   tn_file_id id = tn_file_id_of(&s);
   return same_file(&id, &entry->id);
 }
 
-static char *printed(const tn_index *index, const bool *seen, size_t *bytes) {
+static char *printed(const tn_catalogue *catalogue, const bool *seen, size_t *bytes) {
   char *text = NULL, head[128];
   FILE *out = open_memstream(&text, bytes);
   if (!out) return NULL;
   head_line(head, sizeof head);
   fputs(head, out);
-  for (uint32_t i = 0; i < index->count; i++) {
-    const tn_index_entry *entry = &index->entries[i];
+  for (uint32_t i = 0; i < catalogue->count; i++) {
+    const tn_catalogue_entry *entry = &catalogue->entries[i];
     if (entry->refusal && !entry->lasting) continue;
-    if ((seen && seen[i]) || still_there(entry)) tn_index_write(out, entry);
+    if ((seen && seen[i]) || still_there(entry)) tn_catalogue_write(out, entry);
   }
   if (fflush(out) != 0) {
     fclose(out);
@@ -265,12 +266,12 @@ static bool write_all(int file, const char *text, size_t bytes) {
   return true;
 }
 
-void tn_index_save(const tn_index *index, const bool *seen) {
+void tn_catalogue_save(const tn_catalogue *catalogue, const bool *seen) {
   char path[4096], other[4096 + 8];
-  if (!index->changed || !cache_file(path, sizeof path, true)) return;
+  if (!catalogue->changed || !cache_file(path, sizeof path, true)) return;
   snprintf(other, sizeof other, "%s.XXXXXX", path);
   size_t bytes = 0;
-  char *text = printed(index, seen, &bytes);
+  char *text = printed(catalogue, seen, &bytes);
   int file = text ? mkstemp(other) : -1;
   if (file >= 0) {
     bool written = write_all(file, text, bytes);
