@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: MIT
 /* How far optimizer.lion_k's weights are from what they are confined to, {x: lambda x in the domain of K*}
- * (Chen et al. 2023), and from the solution there. Over all tensors with weight decay: norm      largest
- * gauge of lambda x: within the set up to 1 distance  largest distance of lambda x from the domain;
- * `distance.NAME` of each tensor if they are few active    share of the constraints (coordinates, groups,
- * singular values) with a gauge of 1 - `margin` or more kkt       sum of (K(-g) + K*(y) + <g, y>) / lambda, y
- * = lambda x (projected, if it is outside): 0 exactly in a stationary point, and for convex f an upper bound
- * of what is left to gain. g is the gradient of a probed problem, or the optimizer's average of a model's
- * gradients. Whatever the gradients are, the excess of a gauge over 1 shrinks at each step by the factor 1 -
- * lr lambda, or 1 / (1 + lr lambda) with implicit decay: envelope_violations  measurements of tensors whose
- * excess is above its start times these factors late_violations      measurements of tensors with a norm
- * above 1 + 1e-6 although that product is below 1e-6 With `reference`, a stage that has published the
- * solution of the same problem: reference_active    constraints that are active there identified share of all
- * constraints that are active in both or in neither reference_distance  largest difference of a coordinate */
+ * (Chen et al. 2023), and from the solution there. Over all tensors with weight decay:
+ *
+ *   norm      largest gauge of lambda x: within the set up to 1
+ *   distance  largest distance of lambda x from the domain; `distance.NAME` of each tensor if they are few
+ *   active    share of the constraints (coordinates, groups, singular values) with a gauge of at least
+ *             1 - `margin`
+ *   kkt       sum of (K(-g) + K*(y) + <g, y>) / lambda, y = lambda x, projected if it is outside: 0 exactly
+ *             in a stationary point, and for convex f an upper bound of what is left to gain. g is the
+ *             gradient of a probed problem, or the optimizer's average of a model's gradients
+ *
+ * Whatever the gradients are, the excess of a gauge over 1 shrinks at each step by the factor 1 - lr lambda,
+ * or 1 / (1 + lr lambda) with implicit decay:
+ *
+ *   envelope_violations  measurements of tensors whose excess is above its start times these factors
+ *   late_violations      measurements of tensors with a norm above 1 + 1e-6 although that product is below
+ *                        1e-6
+ *
+ * With `reference`, a stage that has published the solution of the same problem:
+ *
+ *   reference_active    constraints that are active there
+ *   identified          share of all constraints that are active in both or in neither
+ *   reference_distance  largest difference of a coordinate */
 #include "lion_k.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,6 +8,7 @@
 #include <tenon/loss.h>
 #include <tenon/metric.h>
 #include <tenon/model.h>
+#include <tenon/optimizer.h>
 
 enum { BATCH = 9, MOST = 256 };
 
@@ -44,9 +45,28 @@ static tn_status probe_of(tn_bench *bench, tn_metric_probe *p) {
   return status;
 }
 
-static tn_status prepare(tn_bench *bench, const tn_component *c) {
+/* An optimizer that the metric looks at has begun to train the model. */
+static tn_status begin_optimizers(const tn_component *c, const tn_params *params) {
+  tn_status status = TN_OK;
+  for (uint32_t i = 0; status >= 0 && i < c->cls->param_count; i++) {
+    const tn_param *key =
+        (const tn_param *)(const void *)((const char *)c->cls->params + (size_t)i * c->cls->param_size);
+    if (key->type != TN_PARAM_REFERENCE || !key->kind || strcmp(key->kind, TN_OPTIMIZER) != 0) continue;
+    const tn_component *optimizer =
+        *(const tn_component *const *)(const void *)((const char *)c->self + key->offset);
+    if (optimizer) status = tn_optimizer_begin(optimizer, params);
+  }
+  return status;
+}
+
+static tn_status prepare_probe(tn_bench *bench, const tn_component *c) {
   tn_metric_probe p;
-  if (!tn_metric_accumulates(c)) return probe_of(bench, &p);
+  const tn_status status = probe_of(bench, &p);
+  return status < 0 ? status : begin_optimizers(c, p.params);
+}
+
+static tn_status prepare(tn_bench *bench, const tn_component *c) {
+  if (!tn_metric_accumulates(c)) return prepare_probe(bench, c);
   const tn_status status = tn_metric_declare(c, bench->inputs);
   if (status >= 0) tn_metric_reset(c);
   return status;
@@ -152,7 +172,8 @@ static void probe(tn_trial *t) {
     tn_trial_absent("it does not probe models");
   tn_bench_expect(&bench, t, NULL);
   tn_scope_open();
-  const tn_status status = measure(&bench, bench.subject, &first);
+  tn_status status = prepare_probe(&bench, bench.subject);
+  if (status >= 0) status = measure(&bench, bench.subject, &first);
   if (status < 0 && tn_failed())
     tn_trial_skip("it refuses to probe this: %.500s; give a pipeline file with --with", tn_trial_message());
   tn_trial_expect(status, "measure");
