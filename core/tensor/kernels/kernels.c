@@ -10,7 +10,7 @@
 #if defined(__AVX512F__)
 #define TN_VECTOR_BYTES 64
 #define MR              12
-#define GEMM_WORK       (128 << 20)
+#define GEMM_WORK       (1 << 30)
 #elif defined(__AVX2__)
 #define TN_VECTOR_BYTES 32
 #define MR              6
