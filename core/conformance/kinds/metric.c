@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Metrics: accumulated over batches, merged over processes. */
+#include "core/config/bind.h"
 #include "core/conformance/drivers.h"
 #include "core/conformance/subject.h"
 #include <math.h>
@@ -49,11 +50,10 @@ static tn_status probe_of(tn_bench *bench, tn_metric_probe *p) {
 static tn_status begin_optimizers(const tn_component *c, const tn_params *params) {
   tn_status status = TN_OK;
   for (uint32_t i = 0; status >= 0 && i < c->cls->param_count; i++) {
-    const tn_param *key =
-        (const tn_param *)(const void *)((const char *)c->cls->params + (size_t)i * c->cls->param_size);
-    if (key->type != TN_PARAM_REFERENCE || !key->kind || strcmp(key->kind, TN_OPTIMIZER) != 0) continue;
+    const tn_param key = tn_class_param(c->cls, i);
+    if (key.type != TN_PARAM_REFERENCE || !key.kind || strcmp(key.kind, TN_OPTIMIZER) != 0) continue;
     const tn_component *optimizer =
-        *(const tn_component *const *)(const void *)((const char *)c->self + key->offset);
+        *(const tn_component *const *)(const void *)((const char *)c->self + key.offset);
     if (optimizer) status = tn_optimizer_begin(optimizer, params);
   }
   return status;
