@@ -73,7 +73,7 @@ static uint32_t best_of(const tn_study *s, const char *result, int direction) {
 
 /* What runs of two arms must share to be a pair: the seed, and of whole arms the setting too. */
 static int64_t pair_of(const tn_study *s, const tn_study_run *run) {
-  if (!s->wholes) return run->seed;
+  if (!s->wholes || run->seed < 0) return run->seed;
   uint32_t setting = 0;
   while (strcmp(s->groups[setting].variant, s->groups[run->group].variant) != 0) setting++;
   return run->seed * s->group_count + setting;
@@ -263,8 +263,7 @@ void tn_page_results(tn_study *s, tn_text *out) {
   else if (s->wholes)
     snprintf(note, sizeof note,
              "Each arm in all its settings, as the claims take it. A dot is a run, the mark their mean, the "
-             "bar one "
-             "standard deviation; runs of the same seed and setting make a pair.");
+             "bar one standard deviation; runs of the same seed and setting make a pair.");
   else
     snprintf(note, sizeof note, "A dot is a run, the mark the mean, the bar one standard deviation.");
   tn_html_section(out, "results", "Results", note);

@@ -311,6 +311,7 @@ static tn_status watch(struct stage *stage, const tn_progress *progress) {
 static tn_status stage_step_watched(void *self) {
   struct stage *stage = self;
   tn_progress progress;
+  if (stage->stopped) return TN_DONE; /* resumed at its end */
   stage_progress(self, &progress);
   const tn_status status = stage_step(self);
   if (status < 0 || (status != TN_DONE && progress.step % stage->watch_every != 0)) return status;
